@@ -1,0 +1,95 @@
+// Time is attributed in integer nanoseconds first and money follows it (METRICS.md, sections 2 and 3): an attempt's
+// nanoseconds are dealt to the parts so that they sum to what was held, then its cost is split in that proportion.
+#include "cluster/bill.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cstdint>
+#include <span>
+
+namespace regatta {
+
+namespace {
+
+__extension__ using Wide = __int128;
+
+// The order of a bill: startup, the phases in the order of Phase, then what is idle, in vain or last.
+constexpr std::size_t kStartup = 0, kFirstPhase = 1;
+constexpr std::size_t kHold = kFirstPhase + kPhases, kLost = kHold + 1, kShutdown = kHold + 2, kParts = kHold + 3;
+using PartTimes = std::array<std::int64_t, kParts>;  // nanoseconds
+
+const char* name_of(std::size_t part) {
+  if (part == kStartup) return "startup";
+  if (part == kHold) return "hold";
+  if (part == kLost) return "lost";
+  if (part == kShutdown) return "shutdown";
+  return to_text(static_cast<Phase>(part - kFirstPhase));
+}
+
+/// Clock noise and damaged lines give negative, non-finite or absurd seconds: [0, 30 years].
+Wide nanoseconds(double seconds) {
+  constexpr double kLongest = 1e9;
+  return seconds > 0 ? Wide(from_seconds(std::min(seconds, kLongest)).count()) : Wide(0);
+}
+
+/// Sums each phase over the epochs; what an epoch's wall time has beyond its phases is `other`.
+std::array<Wide, kPhases> phase_times(const std::vector<record::Epoch>& epochs) {
+  std::array<Wide, kPhases> times{};
+  for (const auto& epoch : epochs) {
+    Wide in_phases = 0;
+    for (std::size_t phase = 0; phase < kPhases; ++phase) {
+      const Wide time = nanoseconds(epoch.seconds.values[phase]);
+      times[phase] += time;
+      in_phases += time;
+    }
+    times[static_cast<std::size_t>(Phase::kOther)] += std::max(Wide(0), nanoseconds(epoch.wall_s) - in_phases);
+  }
+  constexpr Wide kMost = Wide(1) << 62;  // 146 years: a product with any held time still fits
+  for (Wide& time : times) time = std::min(time, kMost);
+  return times;
+}
+
+/// Every nanosecond of `held` in exactly one part.
+PartTimes attribute(const AttemptTime& attempt) {
+  PartTimes parts{};
+  const std::int64_t held = std::max<std::int64_t>(attempt.held.count(), 0);
+  parts[kStartup] = std::clamp<std::int64_t>(attempt.startup.count(), 0, held);
+  std::int64_t left = held - parts[kStartup];
+  if (!attempt.finished) {
+    parts[kLost] = left;
+    return parts;
+  }
+  const std::int64_t room = left;
+  const auto phases = phase_times(attempt.epochs);
+  Wide sum = 0;
+  for (const Wide time : phases) sum += time;
+  for (std::size_t phase = 0; phase < kPhases; ++phase) {
+    const Wide time = sum > room ? phases[phase] * room / sum : phases[phase];
+    parts[kFirstPhase + phase] = static_cast<std::int64_t>(time);
+    left -= static_cast<std::int64_t>(time);
+  }
+  parts[kShutdown] = left;
+  return parts;
+}
+
+}  // namespace
+
+NanoUsd holding_cost(const Price& price, const Holding& holding, Duration held) {
+  const Duration time = std::max(held, Duration{0});
+  if (price.billing == Billing::kNode) return cost_of(price.usd_per_node_hour, time, holding.nodes);
+  return cost_of(price.usd_per_node_hour, time, std::int64_t{holding.ranks} * holding.threads, holding.cores_per_node);
+}
+
+Bill make_bill(const Price& price, const Holding& holding, const std::vector<AttemptTime>& attempts) {
+  Bill bill;
+  for (std::size_t part = 0; part < kParts; ++part) bill.parts.emplace_back(name_of(part), NanoUsd{});
+  for (const auto& attempt : attempts) {
+    const NanoUsd cost = holding_cost(price, holding, attempt.held);
+    const auto shares = split_exactly(cost, attribute(attempt));
+    for (std::size_t part = 0; part < kParts; ++part) bill.parts[part].second += shares[part];
+    bill.total += cost;
+  }
+  return bill;
+}
+
+}  // namespace regatta

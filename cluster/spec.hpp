@@ -1,0 +1,69 @@
+#pragma once
+// What a cluster file says, as plain values; SCHEMA.md in jobs/ is the reference for both files.
+
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "common/findings.hpp"
+#include "common/price.hpp"
+#include "common/time.hpp"
+
+namespace regatta {
+
+enum class LauncherKind { kLocal, kSsh, kSlurm };
+const char* to_text(LauncherKind);
+
+/// Owners of machines: node_usd over lifetime and utilisation, plus electricity. METRICS.md has the formula.
+struct OwnerPrice {
+  NanoUsd node_usd;
+  double lifetime_years = 0, utilisation = 0, watts = 0;
+  NanoUsd usd_per_kwh;
+};
+
+struct PowerSpec {
+  double idle_w = 0, busy_w = 0;
+  std::string source;
+};
+
+struct PoolSpec {
+  std::string name;
+  LauncherKind launcher = LauncherKind::kLocal;
+  int nodes = 1;
+  std::optional<int> cores_per_node;  ///< nothing: as hwloc sees this machine (launcher local only)
+  int gpus_per_node = 0;
+  bool oversubscribe = false;
+  std::optional<Price> price;  ///< owner's prices are already turned into an hourly one
+  std::optional<PowerSpec> power;
+  std::vector<std::string> hosts;  ///< ssh
+  std::optional<std::filesystem::path> ssh_config;
+  std::string partition, account, qos, constraint, time;  ///< slurm
+  std::vector<std::string> extra;
+  std::string interface, gres;
+  std::optional<double> queue_timeout_s;
+};
+
+struct ClusterSpec {
+  std::vector<PoolSpec> pools;  ///< in file order
+  SourcePositions source;       ///< "pools.here.nodes" -> line, column
+  /// Null when there is none.
+  const PoolSpec* find(const std::string& name) const;
+};
+
+/// Reads and checks the file like a job file. Throws ConfigError with every finding.
+ClusterSpec read_cluster_file(const std::filesystem::path& path);
+ClusterSpec read_cluster_text(const std::string& text, const std::string& name, const std::filesystem::path& folder);
+/// No cluster file: one pool `here`, this machine, launcher local.
+ClusterSpec default_cluster();
+/// Everything written in the file that this version does not do yet, each "not in this version" with its position.
+std::vector<Diagnostic> unsupported(const ClusterSpec& cluster);
+
+/// `slot` for the pool `here`, else `node`.
+Billing default_billing(const std::string& pool);
+
+/// Hourly price of an owned node: node_usd / (lifetime_years x 8760 h x utilisation) + watts / 1000 x usd_per_kwh
+/// (METRICS.md, section 5), rounded to the nano-dollar; market `owned`, kind `estimated`.
+Price owned_price(const OwnerPrice& owner);
+
+}  // namespace regatta

@@ -1,0 +1,150 @@
+// The schema of cluster.yaml, key by key, in the order of jobs/SCHEMA.md, and the rules across its keys.
+
+#include <fmt/format.h>
+
+#include "cluster/spec.hpp"
+#include "cluster/spec_words.hpp"
+#include "common/files.hpp"
+#include "common/yaml_reader.hpp"
+
+namespace regatta {
+
+namespace {
+
+constexpr std::int64_t kMostUsd = 50'000;  // an hour of a node; the bill's arithmetic holds up to 70 thousand
+
+/// The owner's way of stating a price. `written`: any of its keys is; `good`: all of them are, and in range.
+struct OwnerRead {
+  bool written = false, good = true;
+};
+
+OwnerRead read_owner(YamlMap& map, OwnerPrice& owner) {
+  YamlField fields[] = {map.usd("node_usd", owner.node_usd).at_least(0).at_most(100'000'000),
+                        map.number("lifetime_years", owner.lifetime_years).at_least(0.1L).at_most(100),
+                        map.number("utilisation", owner.utilisation).at_least(0.001L).at_most(1),
+                        map.number("watts", owner.watts).at_least(0).at_most(1'000'000),
+                        map.usd("usd_per_kwh", owner.usd_per_kwh).at_least(0).at_most(1'000)};
+  OwnerRead read;
+  for (const auto& field : fields) {
+    read.written = read.written || field.written();
+    read.good = read.good && field.good();
+  }
+  if (read.written)
+    for (auto& field : fields)
+      field.required("an owner's price needs node_usd, lifetime_years, utilisation, watts and usd_per_kwh");
+  return read;
+}
+
+void read_price(YamlMap& map, PoolSpec& pool, Findings& findings) {
+  Price price{.billing = default_billing(pool.name)};
+  OwnerPrice owner;
+  YamlField hourly = map.usd("usd_per_node_hour", price.usd_per_node_hour).at_least(0).at_most(kMostUsd);
+  const OwnerRead read = read_owner(map, owner);
+  const bool owned = read.written;
+  if (owned) {
+    hourly.only(false, "no owner's price (node_usd and the rest)");
+    if (read.good) {
+      const Billing billing = price.billing;
+      price = owned_price(owner);
+      price.billing = billing;
+      if (price.usd_per_node_hour > NanoUsd{kMostUsd * 1'000'000'000})
+        findings.add(map.path(),
+                     fmt::format("an hour costs too much (expected at most {} USD, found {})", kMostUsd,
+                                 to_decimal(price.usd_per_node_hour)),
+                     "look at lifetime_years and utilisation");
+    }
+    price.market = Market::kOwned;
+  } else {
+    hourly.required("write usd_per_node_hour: 0.08925, or an owner's price: node_usd, lifetime_years, ...");
+    const auto place = findings.positions().finding(map.path(), "");
+    price.source = fmt::format("{}:{}", place.file, place.line);
+  }
+  map.word("billing", "billing", price.billing, kBillings);
+  map.word("market", "market", price.market, kMarkets)
+      .check(!owned || price.market == Market::kOwned, "owned beside an owner's price");
+  map.text("region", price.region);
+  map.text("source", price.source);
+  map.text("date", price.date);
+  pool.price = price;
+}
+
+void read_power(YamlMap& map, PowerSpec& power) {
+  map.number("idle_w", power.idle_w).required("write idle_w: 60, for example").at_least(0).at_most(1'000'000);
+  map.number("busy_w", power.busy_w)
+      .required("write busy_w: 220, for example")
+      .at_most(1'000'000)
+      .check(power.busy_w >= power.idle_w, fmt::format("at least idle_w, {:g}", power.idle_w));
+  map.text("source", power.source).required("write source: \"vendor TDP\", for example");
+}
+
+void read_pool(YamlMap& map, PoolSpec& pool, const fs::path& folder, Findings& findings) {
+  const bool known = map.word("launcher", "launcher", pool.launcher, kLauncherKinds).good() || !map.written("launcher");
+  const auto is = [&](LauncherKind kind) { return !known || pool.launcher == kind; };
+  const bool ssh = is(LauncherKind::kSsh);
+  const bool slurm = is(LauncherKind::kSlurm);
+  map.integer("nodes", pool.nodes)
+      .at_least(1)
+      .at_most(1'000'000)
+      .check(!known || pool.launcher != LauncherKind::kLocal || pool.nodes == 1, "1 with launcher: local",
+             "write nodes: 1, or launcher: ssh or slurm");
+  int cores = 0;
+  YamlField field = map.integer("cores_per_node", cores).at_least(1).at_most(65'536);
+  if (field.good()) pool.cores_per_node = cores;
+  if (known && pool.launcher != LauncherKind::kLocal)
+    field.required("write cores_per_node: 16, for example; only this machine can be asked");
+  map.integer("gpus_per_node", pool.gpus_per_node).at_least(0).at_most(1'024);
+  map.flag("oversubscribe", pool.oversubscribe);
+  map.section("price", [&](YamlMap& below) { read_price(below, pool, findings); });
+  map.section("power", [&](YamlMap& below) { read_power(below, pool.power.emplace()); });
+
+  YamlField hosts = map.texts("hosts", pool.hosts).only(ssh, "launcher: ssh");
+  hosts.check(pool.hosts.size() == static_cast<std::size_t>(pool.nodes), fmt::format("one host a node, {}", pool.nodes),
+              "write as many hosts as nodes");
+  if (known && ssh) hosts.required("write hosts: [n1, n2]");
+  fs::path ssh_config;
+  if (map.path("ssh_config", ssh_config, folder).only(ssh, "launcher: ssh").good()) pool.ssh_config = ssh_config;
+  map.text("partition", pool.partition).only(slurm, "launcher: slurm");
+  map.text("account", pool.account).only(slurm, "launcher: slurm");
+  map.text("qos", pool.qos).only(slurm, "launcher: slurm");
+  map.text("constraint", pool.constraint).only(slurm, "launcher: slurm");
+  map.text("time", pool.time).only(slurm, "launcher: slurm");
+  map.texts("extra", pool.extra).only(slurm, "launcher: slurm");
+  map.text("gres", pool.gres).only(slurm, "launcher: slurm");
+  map.text("interface", pool.interface).only(ssh || slurm, "launcher: ssh or slurm");
+  map.duration("queue_timeout", pool.queue_timeout_s).only(slurm, "launcher: slurm").above(0);
+}
+
+}  // namespace
+
+ClusterSpec read_cluster_text(const std::string& text, const std::string& name, const fs::path& folder) {
+  YamlFile file = parse_yaml(text, name);
+  ClusterSpec cluster;
+  const fs::path base = fs::absolute(folder);
+  read_map(file, [&](YamlMap& root) {
+    root.section("pools",
+                 [&](YamlMap& pools) {
+                   pools.each([&](const std::string& pool_name, YamlMap& map) {
+                     if (!is_plain_name(pool_name))
+                       file.findings.add(
+                           map.path(),
+                           "not a pool's name (expected 1 to 64 letters, digits, '.', '_' or '-', found \"" +
+                               pool_name + "\")",
+                           "rename the pool");
+                     PoolSpec& pool = cluster.pools.emplace_back(PoolSpec{.name = pool_name});
+                     read_pool(map, pool, base, file.findings);
+                   });
+                 })
+        .required("write pools: {here: {launcher: local}}, for example");
+  });
+  if (cluster.pools.empty() && file.findings.empty())
+    file.findings.add("pools", "no pool (expected at least one, found none)", "write pools: {here: {launcher: local}}");
+  file.findings.throw_if_any();
+  cluster.source = file.findings.positions();
+  return cluster;
+}
+
+ClusterSpec read_cluster_file(const fs::path& path) {
+  return read_cluster_text(read_yaml_file(path, "cluster file"), path.string(), fs::absolute(path).parent_path());
+}
+
+}  // namespace regatta

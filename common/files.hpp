@@ -1,0 +1,38 @@
+#pragma once
+// Files that survive a crash: a reader finds the old content or the new, never half of either.
+
+#include <filesystem>
+#include <string>
+#include <string_view>
+
+namespace regatta {
+
+namespace fs = std::filesystem;
+
+/// The whole file. Throws IoError with the path and the reason; refuses more than `limit_bytes`.
+std::string read_file(const fs::path& path, std::size_t limit_bytes = std::size_t{1} << 30);
+
+/// Writes a temporary sibling, fsyncs it, renames it over `path` and fsyncs the folder. Throws IoError.
+void write_file_atomically(const fs::path& path, std::string_view content, unsigned mode = 0644);
+
+/// Appends records, each durable before `append` returns. One writer a file. Not copyable; closes on destruction.
+class AppendFile {
+ public:
+  /// Opens or creates. `exclusive`: throws IoError when the file exists already.
+  explicit AppendFile(const fs::path& path, bool exclusive = false);
+  ~AppendFile();
+  AppendFile(const AppendFile&) = delete;
+  AppendFile& operator=(const AppendFile&) = delete;
+
+  /// One write() of `line` and a newline, then fdatasync. Throws IoError (disk full, for one).
+  void append(std::string_view line);
+
+ private:
+  int descriptor_;
+  fs::path path_;
+};
+
+/// fsync of a folder, so that entries made or renamed in it survive.
+void sync_folder(const fs::path& folder);
+
+}  // namespace regatta

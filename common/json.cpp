@@ -1,0 +1,31 @@
+#include "common/json.hpp"
+
+namespace regatta {
+
+Json parse_json(std::string_view text, const std::string& where) {
+  try {
+    return Json::parse(text);
+  } catch (const nlohmann::json::exception& error) {
+    throw IoError(where + ": not JSON: " + error.what());
+  }
+}
+
+const Json& json_at(const Json& json, const char* key) {
+  if (!json.is_object()) throw IoError(std::string(key) + ": expected inside an object, found " + json.type_name());
+  const auto found = json.find(key);
+  if (found == json.end()) throw IoError(std::string("missing key ") + key);
+  return *found;
+}
+
+void json_bad(const std::string& key, const std::string& expected, const std::string& found) {
+  throw IoError(key + ": expected " + expected + ", found " + found);
+}
+
+NanoUsd json_usd(const Json& json, const char* key) {
+  const auto text = json_get<std::string>(json, key);
+  const auto amount = parse_usd(text);
+  if (!amount) throw IoError(std::string(key) + ": expected a decimal amount in USD, found \"" + text + "\"");
+  return *amount;
+}
+
+}  // namespace regatta

@@ -1,0 +1,128 @@
+#pragma once
+// The journal of an attempt: journal.jsonl, written by rank 0, each line durable before anybody is told.
+//
+// Grammar: one JSON object a line; a last line without its newline was torn by a crash and is ignored.
+//   {"schema": 1, "run_id": ULID, "attempt": 1.., "seq": 1.., "at": RFC 3339, "type": T, ...body}
+// seq counts lines from 1 without gaps. Unknown types and keys are kept by readers, never refused; a larger `schema` is.
+// Money is decimal text, seconds are numbers, non-finite numbers are null.
+
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "common/ids.hpp"
+#include "common/json.hpp"
+#include "common/money.hpp"
+#include "common/time.hpp"
+
+namespace regatta {
+
+constexpr int kJournalSchema = 1;
+
+/// Where a trainer thread's time goes. The lap clock partitions time into exactly these; no bucket is a remainder.
+enum class Phase { kCompute, kDataWait, kExchange, kStragglerWait, kOptimizer, kEvaluation, kCheckpoint, kOther };
+constexpr std::size_t kPhases = 8;
+const char* to_text(Phase);  ///< compute, data_wait, exchange, straggler_wait, optimizer, evaluation, checkpoint, other
+
+/// Seconds by phase, indexed by Phase.
+struct PhaseSeconds {
+  std::array<double, kPhases> values{};
+  double& operator[](Phase phase) { return values[static_cast<std::size_t>(phase)]; }
+  double operator[](Phase phase) const { return values[static_cast<std::size_t>(phase)]; }
+  double sum() const;
+};
+Json to_json(const PhaseSeconds&);
+PhaseSeconds phase_seconds_from_json(const Json&);
+
+/// One rank as it stood at the start.
+struct RankPlace {
+  int rank = 0, local_rank = 0;
+  std::string host;
+  std::vector<int> cores;  ///< pinned to; empty: not pinned
+  std::int64_t pid = 0;
+};
+
+namespace record {
+
+struct Start {
+  std::vector<RankPlace> ranks;
+  std::string backend;            ///< mpi | nccl
+  int threads = 1;                ///< per rank
+  std::string precision, exchanger;
+  std::string regatta, torch, mpi;  ///< versions; mpi is empty for one rank without a launcher
+  std::int64_t parameters = 0, gradient_bytes = 0;
+  int buckets = 0;
+  std::string bucket_plan_hash;   ///< agreed by all ranks
+  std::string dataset_key;
+  double startup_s = 0;           ///< process start to this line
+  std::vector<std::string> warnings;
+};
+struct FirstStep { double startup_s = 0; };               ///< process start to the end of step 1
+struct Early { std::vector<double> losses; };             ///< global mean loss of the first 20 steps, or fewer
+struct Shares { int from_epoch = 1; std::vector<std::int64_t> weights; };
+struct Heartbeat {
+  int epoch = 0;
+  std::int64_t step = 0;  ///< steps done since the start of the run
+  double loss = 0;        ///< global mean loss of the last step
+  std::int64_t samples = 0;
+  double node_seconds = 0;  ///< nodes x seconds since the process start
+};
+struct Epoch {
+  int epoch = 0;  ///< from 1
+  std::int64_t first_step = 0, last_step = 0;  ///< from 1, inclusive
+  bool complete = true;
+  std::int64_t samples = 0;
+  double wall_s = 0;   ///< barrier to barrier, evaluation included
+  double train_s = 0;  ///< without evaluation and checkpoint
+  double train_loss = 0;
+  std::optional<double> test_loss, test_accuracy;  ///< nothing when not evaluated
+  double learning_rate = 0;
+  double samples_per_s = 0;  ///< samples / train_s
+  PhaseSeconds seconds;      ///< mean over ranks
+  std::string seconds_kind = "measured";
+  double exchange_hidden_s = 0;
+  std::int64_t bytes_exchanged = 0;  ///< gradient bytes handed to collectives by one rank
+  Json energy_j = nullptr;           ///< {value, kind, error_pct, source}, or null where nothing measures
+  std::optional<NanoUsd> cost;       ///< "cost_usd"; nothing without a price in the plan
+};
+struct Stop {
+  std::string reason;  ///< epochs | max_time | signal | error
+  int exit_code = 0;
+  std::string message;  ///< what went wrong; empty for a normal end
+  int epochs = 0;       ///< complete ones
+  std::int64_t steps = 0;
+  double node_seconds = 0;
+};
+/// A type this version does not know: kept as it came.
+struct Unknown { std::string type; Json body; };
+
+}  // namespace record
+
+using RecordBody = std::variant<record::Start, record::FirstStep, record::Early, record::Shares, record::Heartbeat,
+                                record::Epoch, record::Stop, record::Unknown>;
+
+struct JournalLine {
+  RunId run_id;
+  int attempt = 1;
+  std::int64_t seq = 0;
+  Timestamp at;
+  RecordBody body;
+};
+
+/// "start", "first_step", "early", "shares", "heartbeat", "epoch", "stop"
+std::string type_of(const RecordBody&);
+
+/// One object, without newline.
+Json to_json(const JournalLine&);
+/// Throws IoError for anything that is no journal line of this schema.
+JournalLine journal_line_from_json(const Json&);
+
+/// All whole lines of a journal's text; a torn last line is ignored, a damaged line before it throws IoError with its
+/// number. `consumed` (optional) gets the bytes of whole lines, so that a follower can go on from there.
+std::vector<JournalLine> parse_journal(std::string_view text, std::size_t* consumed = nullptr);
+
+}  // namespace regatta

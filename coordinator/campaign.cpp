@@ -1,0 +1,94 @@
+#include "coordinator/campaign.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "coordinator/ingest.hpp"
+#include "jobs/spec_reader.hpp"
+
+namespace regatta {
+
+namespace {
+
+struct PlannedRun {
+  Plan plan;
+  int order = 0;
+  std::filesystem::path folder;
+};
+
+std::vector<PlannedRun> plan_all(const Preparation& preparation, const ComparisonId& comparison,
+                                 const std::filesystem::path& home) {
+  std::vector<PlannedRun> runs;
+  for (int repeat = 1; repeat <= preparation.job.repeats; ++repeat) {
+    for (const auto& row : preparation.rows) {
+      const RunId id = new_run_id();
+      runs.push_back({plan_run(preparation, row, id, comparison, repeat), row.order, home / "runs" / id.value});
+    }
+  }
+  return runs;
+}
+
+std::vector<Event> opening_events(const Preparation& preparation, const ComparisonId& comparison,
+                                  const std::vector<std::string>& argv, const std::vector<PlannedRun>& runs,
+                                  const Owner& owner) {
+  const Timestamp now = wall_now();
+  std::vector<Event> events{{.at = now,
+                             .run_id = comparison.value,
+                             .source = "coordinator",
+                             .kind = "comparison",
+                             .body = {{"comparison_id", comparison.value},
+                                      {"job_id", job_id(preparation.job).value},
+                                      {"job_name", preparation.job.name},
+                                      {"job_text", preparation.job_text},
+                                      {"cluster", value_or_null(preparation.cluster_text)},
+                                      {"argv", argv},
+                                      {"at", to_text(now)}}}};
+  for (const auto& run : runs) {
+    events.push_back(run_event(run.plan, run.folder, run.order, now));
+    events.push_back(
+        {.at = now, .run_id = run.plan.run.value, .source = "coordinator", .kind = "owner", .body = to_json(owner)});
+  }
+  return events;
+}
+
+std::string ending_words(const std::string& name, const RunState& run) {
+  if (run.status != RunStatus::kDone) return name + ": " + to_text(run.status) + ": " + run.reason;
+  const auto& attempt = run.attempts.back();
+  std::string words = fmt::format("{}: done in {}", name, clock_text(from_seconds(attempt.held_s.value_or(0))));
+  if (run.bill) words += ", " + rough_usd(run.bill->total);
+  return words;
+}
+
+}  // namespace
+
+CampaignResult run_campaign(const Preparation& preparation, const std::vector<std::string>& argv,
+                            const std::filesystem::path& home, SupervisorParts parts) {
+  const ComparisonId comparison = new_comparison_id();
+  std::vector<PlannedRun> planned = plan_all(preparation, comparison, home);
+  parts.ledger.append(opening_events(preparation, comparison, argv, planned, parts.owner));
+
+  CampaignResult result;
+  for (auto& run : planned) {
+    parts.reactor.wait(Duration(0));  // an interrupt between two runs counts too
+    result.interrupted |= parts.reactor.interrupts() > 0;
+    if (result.interrupted) {
+      parts.ledger.append({end_event(run_state(parts.ledger, run.plan.run), wall_now())}, parts.owner);
+      continue;
+    }
+    const RunState ended = supervise(run.plan, run.folder, preparation.job_text, parts);
+    const std::string name =
+        run.plan.repeat > 1 ? fmt::format("{} #{}", ended.configuration, run.plan.repeat) : ended.configuration;
+    if (ended.status == RunStatus::kDone)
+      parts.display.note(ending_words(name, ended));
+    else
+      parts.display.say(ending_words(name, ended) + "\n  see " + (run.folder / "attempt-1").string());
+  }
+  result.interrupted |= parts.reactor.interrupts() > 0;
+
+  std::stable_sort(planned.begin(), planned.end(), [](const auto& a, const auto& b) { return a.order < b.order; });
+  for (const auto& run : planned) result.runs.push_back(run_state(parts.ledger, run.plan.run));
+  return result;
+}
+
+}  // namespace regatta

@@ -1,0 +1,24 @@
+#pragma once
+// One comparison from its first event to its last run: every configuration, every repeat, whatever happens to one of
+// them.
+
+#include <string>
+#include <vector>
+
+#include "coordinator/preparation.hpp"
+#include "coordinator/supervisor.hpp"
+
+namespace regatta {
+
+struct CampaignResult {
+  std::vector<RunState> runs;  ///< as planned: by the job file's order, then by repeat
+  bool interrupted = false;
+};
+
+/// Records the comparison and all its runs with their owner in one transaction, then runs them one after the other.
+/// A run that fails is recorded and said, and the next one goes on. After an interrupt the rest is recorded as
+/// cancelled.
+CampaignResult run_campaign(const Preparation& preparation, const std::vector<std::string>& argv,
+                            const std::filesystem::path& home, SupervisorParts parts);
+
+}  // namespace regatta

@@ -1,0 +1,129 @@
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <memory>
+
+#include "coordinator/campaign.hpp"
+#include "coordinator/command.hpp"
+#include "coordinator/comparison.hpp"
+#include "coordinator/dry_run.hpp"
+#include "coordinator/ownership.hpp"
+#include "coordinator/slots.hpp"
+#include "coordinator/text_table.hpp"
+
+namespace regatta {
+
+namespace {
+
+namespace fs = std::filesystem;
+
+/// The command line of `regatta run`.
+struct RunCommand {
+  RunOptions options;
+  bool dry_run = false, json = false;
+  std::optional<fs::path> worker;
+};
+
+constexpr const char* kRunExamples = R"(
+Examples:
+  regatta run job.yaml                        every configuration on this machine, then the verdict
+  regatta run job.yaml --dry-run              what would run where, at what price; starts nothing
+  regatta run job.yaml --only two-cores       one configuration
+  regatta run job.yaml --set train.batch=256  the same job with another batch
+  regatta run job.yaml --json > verdict.json  the comparison for a program
+)";
+
+fs::path find_worker(const std::optional<fs::path>& option) {
+  const fs::path worker =
+      option ? fs::absolute(*option) : fs::read_symlink("/proc/self/exe").parent_path() / "regatta-worker";
+  if (access(worker.c_str(), X_OK) != 0)
+    throw ConfigError("no worker at " + worker.string() + "\n  build regatta-worker, or name one with --worker PATH");
+  return worker;
+}
+
+/// Waits for the slots of this machine: every pool with the local launcher takes the same ones. Nothing when
+/// interrupted.
+std::optional<SlotLock> take_slots(const Preparation& preparation, const Inventory& machine, const fs::path& home,
+                                   Reactor& reactor, ProgressDisplay& display) {
+  const fs::path folder = home / "locks";
+  const std::string name = "slots-" + machine.host;
+  bool said = false;
+  while (reactor.interrupts() == 0) {
+    const SlotHolder self{getpid(), preparation.job.name, to_text(wall_now())};
+    if (auto lock = SlotLock::try_take(folder, name, self)) return lock;
+    if (!said) display.say(waiting_words(preparation.rows.front().placement.pool, slot_holder(folder, name)));
+    said = true;
+    reactor.wait(std::chrono::milliseconds(200));
+  }
+  return {};
+}
+
+void print_comparison(const CampaignResult& result, bool json) {
+  std::vector<const RunState*> runs;
+  for (const auto& run : result.runs) runs.push_back(&run);
+  const Comparison comparison = compare(runs);
+  const std::string text =
+      json ? to_json(comparison).dump(2) + "\n" : to_table(comparison, wants_colour(STDOUT_FILENO));
+  std::fputs(text.c_str(), stdout);
+  std::fflush(stdout);
+}
+
+ExitCode execute(const RunCommand& command, const CommandLine& line, const std::vector<std::string>& argv) {
+  const Inventory machine = this_machine();
+  const Preparation preparation = prepare(command.options, machine);
+  const fs::path worker = find_worker(command.worker);
+  const Home home = find_home(line.home);
+  if (command.dry_run) {
+    const std::string text = command.json ? dry_run_json(preparation, home.folder, worker).dump(2) + "\n"
+                                          : dry_run_text(preparation, home.folder, worker);
+    std::fputs(text.c_str(), stdout);
+    return ExitCode::kDone;
+  }
+
+  Reactor reactor;
+  ProgressDisplay display(stderr, ProgressDisplay::style_for(stderr, line.quiet));
+  std::optional<SlotLock> slots;
+  if (!command.options.contended) {
+    slots = take_slots(preparation, machine, home.folder, reactor, display);
+    if (!slots) return ExitCode::kInterrupted;
+  }
+  Ledger ledger(home.ledger);
+  if (!ledger.notice().empty()) display.note(ledger.notice());
+  for (const auto& sentence : recover(ledger)) display.note(sentence);
+
+  const Owner owner = this_process();
+  const CampaignResult result =
+      run_campaign(preparation, argv, home.folder,
+                   {.ledger = ledger, .reactor = reactor, .display = display, .owner = owner, .worker = worker});
+  print_comparison(result, command.json);
+  if (result.interrupted) return ExitCode::kInterrupted;
+  for (const auto& run : result.runs)
+    if (run.status != RunStatus::kDone) return ExitCode::kFailure;
+  return ExitCode::kDone;
+}
+
+}  // namespace
+
+void add_run(CLI::App& app, CommandLine& line) {
+  const auto command = std::make_shared<RunCommand>();
+  auto* run = app.add_subcommand("run", "Run a job on every configuration and say which is cheapest and fastest");
+  run->add_option("job", command->options.job, "Job file")->required()->type_name("job.yaml");
+  run->add_option("--cluster", command->options.cluster, "Pools to run on; without it, this machine as pool `here`")
+      ->type_name("FILE");
+  run->add_flag("--dry-run", command->dry_run, "Print plan, command lines, shares and price; create and start nothing");
+  run->add_option("--only", command->options.only, "Run only this configuration; may be given again")
+      ->type_name("NAME");
+  run->add_option("--set", command->options.set, "Replace a value of the job file; may be given again")
+      ->type_name("KEY=VALUE");
+  run->add_flag("--contended", command->options.contended,
+                "Run beside another timed run; rows are marked and never win");
+  run->add_flag("--json", command->json, "Print the comparison as JSON on stdout");
+  run->add_option("--worker", command->worker, "The regatta-worker to launch; without it, the one beside this program")
+      ->type_name("PATH");
+  run->footer(kRunExamples);
+  run->callback([&line, command] { line.chosen = [&line, command] { return execute(*command, line, line.argv); }; });
+}
+
+}  // namespace regatta

@@ -1,0 +1,91 @@
+#include "coordinator/dry_run.hpp"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include "cluster/bill.hpp"
+#include "coordinator/supervisor.hpp"
+#include "jobs/shares.hpp"
+#include "jobs/spec_reader.hpp"
+
+namespace regatta {
+
+namespace {
+
+constexpr const char* kRunId = "RUN-ID";
+
+/// What one configuration would be, worked out once for both forms.
+struct Sketch {
+  Plan plan;
+  std::vector<std::string> argv;
+  NanoUsd hourly;                          ///< what its slots or nodes cost
+  std::vector<std::int64_t> batch_shares;  ///< samples of a full global batch, by rank
+};
+
+Sketch sketch_of(const Preparation& preparation, const PlannedRow& row, const std::filesystem::path& home,
+                 const std::filesystem::path& worker) {
+  Sketch sketch{.plan = plan_run(preparation, row, RunId{kRunId}, {}, 1)};
+  const Placement& place = sketch.plan.placement;
+  sketch.argv = attempt_command(sketch.plan, home / "runs" / kRunId, worker);
+  sketch.hourly =
+      holding_cost(row.price, {place.nodes, place.ranks, place.threads, place.cores_per_node}, std::chrono::hours(1));
+  const auto batch = global_batch(sketch.plan.dataset.train_count, sketch.plan.training.train.batch, 0);
+  for (int rank = 0; rank < place.ranks; ++rank)
+    sketch.batch_shares.push_back(share_of(batch, sketch.plan.shares, rank).size());
+  return sketch;
+}
+
+std::string cores_text(const Placement& place) {
+  if (place.cores.empty()) return "not pinned";
+  std::vector<std::string> ranks;
+  for (const auto& cores : place.cores) ranks.push_back(fmt::format("{}", fmt::join(cores, "+")));
+  return "cores " + fmt::format("{}", fmt::join(ranks, " | "));
+}
+
+std::string sketch_text(const Sketch& sketch, const PlannedRow& row) {
+  const Placement& place = sketch.plan.placement;
+  std::string text =
+      fmt::format("{}: pool {}, {}, {} rank{} x {} thread{}, {}{}\n", place.configuration, place.pool,
+                  to_text(place.backend), place.ranks, place.ranks == 1 ? "" : "s", place.threads,
+                  place.threads == 1 ? "" : "s", cores_text(place), place.contended ? ", contended" : "");
+  text += fmt::format("  batch   {} = {} samples by rank; {} steps an epoch\n", sketch.plan.training.train.batch,
+                      fmt::join(sketch.batch_shares, " + "), sketch.plan.steps_per_epoch());
+  text +=
+      fmt::format("  price   ${} an hour, {}, by {}: {}{}\n", to_decimal(sketch.hourly), to_text(row.price.kind),
+                  to_text(row.price.billing), row.price.source, row.price.date.empty() ? "" : ", " + row.price.date);
+  return text + fmt::format("  command {}\n", fmt::join(sketch.argv, " "));
+}
+
+}  // namespace
+
+std::string dry_run_text(const Preparation& preparation, const std::filesystem::path& home,
+                         const std::filesystem::path& worker) {
+  std::string text = fmt::format(
+      "job {}: {} training and {} test samples, dataset {}, {} configuration{} x {} repeat{}\n", preparation.job.name,
+      preparation.rows.front().dataset.train_count, preparation.rows.front().dataset.test_count,
+      preparation.rows.front().dataset.key, preparation.rows.size(), preparation.rows.size() == 1 ? "" : "s",
+      preparation.job.repeats, preparation.job.repeats == 1 ? "" : "s");
+  for (const auto& row : preparation.rows) text += sketch_text(sketch_of(preparation, row, home, worker), row);
+  return text + "nothing was created (--dry-run)\n";
+}
+
+Json dry_run_json(const Preparation& preparation, const std::filesystem::path& home,
+                  const std::filesystem::path& worker) {
+  Json rows = Json::array();
+  for (const auto& row : preparation.rows) {
+    const Sketch sketch = sketch_of(preparation, row, home, worker);
+    rows.push_back({{"configuration", row.configuration.name},
+                    {"pool", row.placement.pool},
+                    {"argv", sketch.argv},
+                    {"batch_shares", sketch.batch_shares},
+                    {"cost_usd_per_hour", to_decimal(sketch.hourly)},
+                    {"plan", to_json(sketch.plan)}});
+  }
+  return {{"job", preparation.job.name},
+          {"job_id", job_id(preparation.job).value},
+          {"dataset", to_json(preparation.rows.front().dataset)},
+          {"repeats", preparation.job.repeats},
+          {"configurations", rows}};
+}
+
+}  // namespace regatta

@@ -1,0 +1,85 @@
+#include "coordinator/exit_message.hpp"
+
+#include <algorithm>
+#include <cctype>
+#include <fstream>
+#include <sstream>
+#include <string_view>
+#include <vector>
+
+namespace regatta {
+
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::uintmax_t kTail = 65'536;  // an error stands near the end
+
+std::string tail_of(const fs::path& path) {
+  std::error_code missing;
+  const auto size = fs::file_size(path, missing);
+  if (missing) return {};
+  std::ifstream file(path, std::ios::binary);
+  file.seekg(static_cast<std::streamoff>(size > kTail ? size - kTail : 0));
+  std::ostringstream text;
+  text << file.rdbuf();
+  return text.str();
+}
+
+/// Begins with "2025-07-01T12:00:00.000000Z "?
+bool is_stamped(std::string_view line) {
+  constexpr std::size_t kStamp = 27;
+  return line.size() > kStamp && line[4] == '-' && line[10] == 'T' && line[kStamp - 1] == 'Z' && line[kStamp] == ' ';
+}
+
+bool has_word(const std::string& line) {
+  return std::any_of(line.begin(), line.end(), [](unsigned char c) { return std::isalnum(c) != 0; });
+}
+
+}  // namespace
+
+std::string last_rank_error(const std::string& log) {
+  constexpr std::string_view kError = " error ";
+  std::string found;
+  bool inside = false;
+  std::istringstream lines(log);
+  for (std::string line; std::getline(lines, line);) {
+    if (!is_stamped(line)) {
+      if (inside) found += "\n" + line;
+      continue;
+    }
+    const std::string_view rest = std::string_view(line).substr(27);
+    inside = rest.starts_with(kError);
+    if (inside) found = rest.substr(kError.size());
+  }
+  return found;
+}
+
+std::string last_launcher_error(const std::string& log) {
+  constexpr std::string_view kError = "regatta-worker: error: ";
+  std::string error, last;
+  std::istringstream lines(log);
+  for (std::string line; std::getline(lines, line);) {
+    if (const auto at = line.find(kError); at != std::string::npos) error = line.substr(at + kError.size());
+    if (has_word(line)) last = line;
+  }
+  return error.empty() ? last : error;
+}
+
+std::string last_error(const fs::path& attempt_dir) {
+  std::vector<fs::path> logs;
+  std::error_code unreadable;
+  for (const auto& entry : fs::directory_iterator(attempt_dir, unreadable)) {
+    const std::string name = entry.path().filename();
+    if (name.starts_with("rank-") && name.ends_with(".log")) logs.push_back(entry.path());
+  }
+  std::sort(logs.begin(), logs.end(), [](const auto& a, const auto& b) {  // rank-2 before rank-10
+    const auto &x = a.native(), &y = b.native();
+    return x.size() != y.size() ? x.size() < y.size() : x < y;
+  });
+  for (const auto& log : logs)
+    if (std::string error = last_rank_error(tail_of(log)); !error.empty()) return error;
+  return last_launcher_error(tail_of(attempt_dir / "launch.log"));
+}
+
+}  // namespace regatta

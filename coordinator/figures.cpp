@@ -1,0 +1,46 @@
+#include "coordinator/figures.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+namespace regatta {
+
+namespace {
+
+/// Decimals that show `digits` significant digits of `value`.
+int decimals_for(double value, int digits) {
+  if (value == 0 || !std::isfinite(value)) return digits - 1;
+  return std::max(0, digits - 1 - static_cast<int>(std::floor(std::log10(std::abs(value)))));
+}
+
+constexpr int kDigits = 3;
+constexpr int kMoreForSpread = 2;  // decimals that a narrow interval may add to its mean
+constexpr const char* kUnknown = "-";
+
+}  // namespace
+
+std::string figure(double value) {
+  return std::isfinite(value) ? fmt::format("{:.{}f}", value, decimals_for(value, kDigits)) : kUnknown;
+}
+
+std::string dollars(double value) {
+  if (!std::isfinite(value)) return kUnknown;
+  constexpr int kCents = 2;
+  return fmt::format("${:.{}f}", value, std::max(kCents, decimals_for(value, kDigits)));
+}
+
+std::string with_spread(const Interval& interval) {
+  if (!interval.low || !interval.high || !std::isfinite(interval.mean)) return figure(interval.mean);
+  const double half = (*interval.high - *interval.low) / 2;
+  const int usual = decimals_for(interval.mean, kDigits);
+  const int decimals = half == 0 ? usual : std::clamp(decimals_for(half, 1), usual, usual + kMoreForSpread);
+  return fmt::format("{:.{}f} +- {:.{}f}", interval.mean, decimals, half, decimals);
+}
+
+std::string times(double ratio) {
+  return figure(ratio) + "x";
+}
+
+}  // namespace regatta

@@ -1,0 +1,26 @@
+#pragma once
+// `regatta import RUN_DIR`: a run of which the ledger knows nothing, from its files alone.
+
+#include <filesystem>
+#include <optional>
+
+#include "coordinator/ledger.hpp"
+#include "jobs/plan.hpp"
+
+namespace regatta {
+
+/// The plan of the run's first attempt. Throws DataError for a folder that is no run.
+Plan plan_of_run(const std::filesystem::path& run_dir);
+
+struct Imported {
+  RunId run;
+  bool is_new = false;  ///< false: the ledger knew it already, and nothing changed
+};
+
+/// Takes a run into the ledger, in one transaction: plan, journal, exit by its stop line, result, bill. Held time is
+/// the processes' own, from their start to their stop; a run without a stop line whose processes are gone is `lost`.
+/// Idempotent: a run that the ledger knows stays as it is, with its price. `price` fills in where the plan has none.
+/// Throws DataError for a folder that is no run, has nothing to import, or is still being written.
+Imported import_run(Ledger& ledger, const std::filesystem::path& run_dir, const std::optional<Price>& price);
+
+}  // namespace regatta

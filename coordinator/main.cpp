@@ -1,0 +1,81 @@
+// `regatta`: builds the command line, calls the chosen command, and translates errors into exit codes.
+
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <exception>
+#include <filesystem>
+
+#include "coordinator/command.hpp"
+
+namespace {
+
+using regatta::ExitCode;
+
+constexpr const char* kAbout =
+    "Runs one data-parallel training job on every configuration you have, with the same data, seed and global batch,\n"
+    "and says which one is cheapest, which is fastest, and by how much.";
+
+constexpr const char* kExamples = R"(
+Examples:
+  regatta run job.yaml                    train every configuration, compare, give the verdict
+  regatta run job.yaml --dry-run          see the plan and its price first
+  regatta compare                         the latest comparison again
+  regatta compare --price here=2.10       the same seconds at another price
+  regatta list                            what has run
+  regatta show RUN                        one run: bill, epochs, ranks
+  regatta import RUN_DIR                  a run started by hand under mpirun
+
+Exit codes: 0 done, 1 a configuration failed, 2 a file or the command line is wrong, 10 data, 15 disk, 130 Ctrl-C.
+REGATTA_HOME (or --home) holds the ledger and the run folders; without it, ~/.regatta.
+)";
+
+int fail(const char* message, ExitCode code) {
+  std::fprintf(stderr, "regatta: %s\n", message);
+  return static_cast<int>(code);
+}
+
+int run(int argc, char** argv) {
+  CLI::App app{kAbout, "regatta"};
+  regatta::CommandLine line;
+  line.argv.assign(argv, argv + argc);
+  app.footer(kExamples);
+  app.set_version_flag("--version", "regatta " REGATTA_VERSION);
+  app.add_option("--home", line.home, "Folder of the ledger and the runs")->type_name("DIR");
+  app.add_flag("--quiet", line.quiet, "Results and failures only");
+  app.require_subcommand(0, 1);
+  app.fallthrough();  // so that --home and --quiet may stand behind the command
+
+  add_run(app, line);
+  add_list(app, line);
+  add_show(app, line);
+  add_logs(app, line);
+  add_compare(app, line);
+  add_import(app, line);
+
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::Success& success) {  // --help, --version
+    return app.exit(success);
+  } catch (const CLI::ParseError& error) {
+    return fail((std::string(error.what()) + "\n  see regatta --help").c_str(), ExitCode::kBadConfig);
+  }
+  if (!line.chosen) {
+    std::fputs(app.help().c_str(), stderr);
+    return static_cast<int>(ExitCode::kBadConfig);
+  }
+  return static_cast<int>(line.chosen());
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  try {
+    return run(argc, argv);
+  } catch (const regatta::Error& error) {
+    return fail(error.what(), error.exit_code());
+  } catch (const std::filesystem::filesystem_error& error) {
+    return fail(error.what(), ExitCode::kDisk);
+  } catch (const std::exception& error) {
+    return fail(error.what(), ExitCode::kFailure);
+  }
+}

@@ -1,0 +1,193 @@
+#include "coordinator/measured_row.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <numeric>
+#include <set>
+
+#include "cluster/spec.hpp"
+#include "coordinator/run_bill.hpp"
+
+namespace regatta {
+
+namespace {
+
+constexpr std::size_t kRepeatsForInterval = 3;
+
+/// Over the repeats' means when there are three or more, else over all values.
+Interval interval_of(const std::vector<std::vector<double>>& by_repeat) {
+  std::vector<double> means, all;
+  for (const auto& values : by_repeat) {
+    if (values.empty()) continue;
+    means.push_back(t_interval(values).mean);
+    all.insert(all.end(), values.begin(), values.end());
+  }
+  return t_interval(means.size() >= kRepeatsForInterval ? means : all);
+}
+
+/// What a reader must know first about a row whose repeats ended differently.
+int gravity(RunStatus status) {
+  switch (status) {
+    case RunStatus::kDone:
+      return 0;
+    case RunStatus::kWaiting:
+      return 1;
+    case RunStatus::kRunning:
+      return 2;
+    case RunStatus::kStopped:
+      return 3;
+    case RunStatus::kCancelled:
+      return 4;
+    case RunStatus::kLost:
+      return 5;
+    case RunStatus::kFailed:
+      return 6;
+  }
+  return 6;
+}
+
+std::optional<Price> price_of(const RunState& run, const std::map<std::string, NanoUsd>& reprice) {
+  const auto asked = reprice.find(run.pool);
+  if (asked == reprice.end()) return run.price;
+  Price price = run.price.value_or(Price{.billing = default_billing(run.pool)});
+  price.usd_per_node_hour = asked->second;
+  price.source = "--price";
+  price.date.clear();
+  price.kind = FigureKind::kMeasured;
+  return price;
+}
+
+/// Adds the run's bill; false where it has cost something that nobody can say.
+bool add_bill(const RunState& run, const std::optional<Price>& price, bool repriced, ComparisonRow& row) {
+  std::optional<Bill> bill = run.bill;
+  if (repriced || (!bill && run.attempts.empty() && price)) bill = run_bill(run, *price);
+  if (!bill) return false;
+  row.usd_total = row.usd_total.value_or(NanoUsd{}) + bill->total;
+  if (row.usd_parts.empty()) {
+    row.usd_parts = bill->parts;
+    return true;
+  }
+  REGATTA_ENSURE(row.usd_parts.size() == bill->parts.size(), "bills with different parts");
+  for (std::size_t i = 0; i < bill->parts.size(); ++i) row.usd_parts[i].second += bill->parts[i].second;
+  return true;
+}
+
+int complete_epochs(const RunState& run) {
+  std::set<int> numbers;
+  for (const auto& attempt : run.attempts)
+    for (const auto& epoch : attempt.epochs)
+      if (epoch.complete) numbers.insert(epoch.epoch);
+  return static_cast<int>(numbers.size());
+}
+
+std::optional<double> final_accuracy(const RunState& run) {
+  std::optional<double> accuracy;
+  for (const auto& attempt : run.attempts)
+    for (const auto& epoch : attempt.epochs)
+      if (epoch.test_accuracy) accuracy = epoch.test_accuracy;
+  return accuracy;
+}
+
+std::optional<double> mean_of(const std::vector<double>& values) {
+  if (values.empty()) return {};
+  return std::accumulate(values.begin(), values.end(), 0.0) / static_cast<double>(values.size());
+}
+
+/// Sets what is a mean over epochs: phases, samples a second, energy.
+void average_epochs(const std::vector<const record::Epoch*>& epochs, ComparisonRow& row) {
+  double train_s = 0, samples = 0;
+  std::vector<double> energy;
+  for (const auto* epoch : epochs) {
+    train_s += epoch->train_s;
+    samples += static_cast<double>(epoch->samples);
+    for (std::size_t phase = 0; phase < kPhases; ++phase)
+      row.seconds.values[phase] += epoch->seconds.values[phase] / static_cast<double>(epochs.size());
+    if (epoch->energy_j.is_object() && epoch->energy_j.contains("value") && epoch->energy_j["value"].is_number())
+      energy.push_back(epoch->energy_j["value"].get<double>());
+  }
+  row.samples_per_s = train_s > 0 ? samples / train_s : std::numeric_limits<double>::quiet_NaN();
+  if (energy.size() == epochs.size()) row.energy_j_per_epoch = mean_of(energy);
+}
+
+}  // namespace
+
+std::vector<const record::Epoch*> counted_epochs(const RunState& run) {
+  std::vector<const record::Epoch*> first, later;
+  for (const auto& attempt : run.attempts) {
+    bool warm = false;
+    for (const auto& epoch : attempt.epochs) {
+      if (epoch.complete) (warm ? later : first).push_back(&epoch);
+      warm = true;
+    }
+  }
+  return later.empty() ? first : later;
+}
+
+Interval epoch_cost(const MeasuredRow& measured, const Price& price) {
+  constexpr double kUsdPerNano = 1e-9;
+  std::vector<std::vector<double>> costs;
+  for (const auto& walls : measured.walls) {
+    auto& of_repeat = costs.emplace_back();
+    for (const double wall_s : walls)
+      of_repeat.push_back(static_cast<double>(holding_cost(price, measured.holding, from_seconds(wall_s)).nano));
+  }
+  // Nano-dollars are summed as whole numbers, which double does exactly; scaled once, at the edge.
+  Interval cost = interval_of(costs);
+  cost.mean *= kUsdPerNano;
+  if (cost.low) *cost.low *= kUsdPerNano;
+  if (cost.high) *cost.high *= kUsdPerNano;
+  return cost;
+}
+
+bool may_win(const ComparisonRow& row) {
+  return row.status == to_text(RunStatus::kDone) && !row.contended && std::isfinite(row.seconds_per_epoch.mean);
+}
+
+MeasuredRow measure(const std::vector<const RunState*>& repeats, const std::map<std::string, NanoUsd>& reprice) {
+  REGATTA_ENSURE(!repeats.empty(), "a row needs a run");
+  const RunState& first = *repeats.front();
+  MeasuredRow measured{.holding = holding_of(first)};
+  ComparisonRow& row = measured.row;
+  row.configuration = first.configuration;
+  row.pool = first.pool;
+  row.backend = first.backend;
+  row.precision = first.precision;
+  row.nodes = first.nodes;
+  row.ranks = first.ranks;
+  row.threads = first.threads;
+  row.repeats = static_cast<int>(repeats.size());
+  row.epochs = std::numeric_limits<int>::max();
+
+  const RunState* worst = &first;
+  bool billed = true;
+  std::vector<const record::Epoch*> epochs;
+  std::vector<double> accuracies;
+  for (const RunState* run : repeats) {
+    if (gravity(run->status) > gravity(worst->status)) worst = run;
+    row.contended |= run->contended;
+    row.epochs = std::min(row.epochs, complete_epochs(*run));
+    const auto price = price_of(*run, reprice);
+    if (!row.price) row.price = price;
+    billed = add_bill(*run, price, reprice.contains(run->pool), row) && billed;
+    if (const auto accuracy = final_accuracy(*run)) accuracies.push_back(*accuracy);
+    auto& walls = measured.walls.emplace_back();
+    for (const auto* epoch : counted_epochs(*run)) {
+      walls.push_back(epoch->wall_s);
+      epochs.push_back(epoch);
+    }
+  }
+  row.status = to_text(worst->status);
+  if (worst->status != RunStatus::kDone) row.reason = worst->reason;
+  if (!billed) {
+    row.usd_total.reset();
+    row.usd_parts.clear();
+  }
+  row.test_accuracy = mean_of(accuracies);
+  average_epochs(epochs, row);
+  row.seconds_per_epoch = interval_of(measured.walls);
+  row.usd_per_epoch = row.price ? epoch_cost(measured, *row.price) : t_interval({});
+  return measured;
+}
+
+}  // namespace regatta

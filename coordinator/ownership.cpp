@@ -1,0 +1,149 @@
+#include "coordinator/ownership.hpp"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <filesystem>
+
+#include "cluster/launcher.hpp"
+#include "coordinator/ingest.hpp"
+#include "coordinator/process_table.hpp"
+#include "coordinator/text_table.hpp"
+
+namespace regatta {
+
+namespace {
+
+namespace fs = std::filesystem;
+
+// Ranks get SIGTERM when their coordinator dies and end at the next step.
+constexpr auto kPatience = std::chrono::seconds(10);
+
+/// A run as it stands, and what is about to be appended to it.
+struct Adoption {
+  State state;
+  std::string id;
+  std::vector<Event> pending;
+
+  const RunState& run() const { return state.runs.at(id); }
+  void add(Event event) {
+    apply(state, event);
+    pending.push_back(std::move(event));
+  }
+};
+
+Adoption load(const Ledger& ledger, const std::string& id) {
+  Adoption adoption{.id = id};
+  for (const auto& event : ledger.events_of(id)) apply(adoption.state, event);
+  return adoption;
+}
+
+const AttemptState* open_attempt(const RunState& run) {
+  const auto at = std::find_if(run.attempts.rbegin(), run.attempts.rend(),
+                               [](const AttemptState& attempt) { return attempt.launched_at && !attempt.held_s; });
+  return at == run.attempts.rend() ? nullptr : &*at;
+}
+
+/// The lines that its coordinator did not take over any more. A damaged journal is no reason to leave the run open.
+std::string take_journal(Adoption& adoption, const AttemptState& attempt) {
+  const fs::path folder = attempt_folder(adoption.run().run_dir, attempt.attempt);
+  try {
+    for (auto& event : journal_events(folder, adoption.run().id, attempt.attempt, attempt.last_seq))
+      adoption.add(std::move(event));
+    return {};
+  } catch (const IoError& error) {
+    return std::string("; its journal is damaged: ") + error.what();
+  }
+}
+
+void close_attempt(Adoption& adoption, int number, const Owner& dead, const std::string& note) {
+  const auto& attempts = adoption.run().attempts;
+  const auto& attempt = *std::find_if(attempts.begin(), attempts.end(),
+                                      [&](const AttemptState& known) { return known.attempt == number; });
+  const Timestamp launched = *attempt.launched_at;
+  const Timestamp last_sign = std::max(launched, attempt.last_line_at.value_or(launched));
+  const double held_s = seconds(last_sign - launched);
+  Json startup_s = nullptr;
+  if (attempt.started_at) startup_s = std::clamp(seconds(*attempt.started_at - launched), 0.0, held_s);
+
+  Event event{.at = wall_now(), .run_id = adoption.id, .attempt = number, .source = "coordinator"};
+  if (finished_in_order(adoption.run(), attempt)) {
+    event.kind = "exit";
+    event.body = {{"code", 0},     {"signal", nullptr}, {"reason", describe_exit({.code = 0})},
+                  {"message", ""}, {"held_s", held_s},  {"startup_s", startup_s}};
+  } else {
+    std::string message = fmt::format("its coordinator (process {}) died", dead.pid);
+    if (attempt.stop) message += "; the ranks ended: " + attempt.stop->reason;
+    event.kind = "lost";
+    event.body = {
+        {"last_sign", to_text(last_sign)}, {"held_s", held_s}, {"startup_s", startup_s}, {"message", message + note}};
+  }
+  adoption.add(std::move(event));
+}
+
+std::string sentence(const RunState& run, const Owner& dead) {
+  std::string text = fmt::format("run {} ({}) is {}: its coordinator (process {}) is gone", run.id.value,
+                                 run.configuration, to_text(run.status), dead.pid);
+  if (!run.attempts.empty() && run.attempts.back().held_s)
+    text += fmt::format("; held {}", duration_text(*run.attempts.back().held_s));
+  if (run.bill) text += ", " + usd_text(run.bill->total);
+  return text;
+}
+
+/// This process as the run's owner; nothing when another command was quicker.
+std::optional<Owner> adopt(Ledger& ledger, const RunState& run) {
+  Owner me = this_process();
+  me.fence = run.owner->fence + 1;
+  const Event event{
+      .at = wall_now(), .run_id = run.id.value, .source = "coordinator", .kind = "owner", .body = to_json(me)};
+  try {
+    ledger.append({event}, run.owner);
+  } catch (const IoError&) {
+    if (load(ledger, run.id.value).run().owner == run.owner) throw;
+    return {};
+  }
+  return me;
+}
+
+std::string close_run(Ledger& ledger, const std::string& id, const Owner& me, const Owner& dead) {
+  Adoption adoption = load(ledger, id);
+  if (const auto* attempt = open_attempt(adoption.run())) {
+    if (!wait_for_end_of_run(adoption.run().run_dir, kPatience))
+      throw IoError("its ranks outlive SIGKILL; look for a hanging disk");
+    const int number = attempt->attempt;
+    const std::string note = take_journal(adoption, *attempt);
+    close_attempt(adoption, number, dead, note);
+  }
+  adoption.add(end_event(adoption.run(), wall_now()));
+  ledger.append(adoption.pending, me);
+  return sentence(adoption.run(), dead);
+}
+
+}  // namespace
+
+Owner this_process() {
+  const auto pid = static_cast<std::int64_t>(::getpid());
+  return {.host = host_name(), .boot_id = boot_id(), .pid = pid, .start_time = start_time_of(pid).value_or(0)};
+}
+
+bool is_alive(const Owner& owner) {
+  if (owner.host != host_name()) return true;
+  return owner.boot_id == boot_id() && start_time_of(owner.pid) == owner.start_time;
+}
+
+std::vector<std::string> recover(Ledger& ledger) {
+  std::vector<std::string> said;
+  const State state = load_state(ledger);
+  for (const auto& [id, run] : state.runs) {
+    if (is_final(run.status) || !run.owner || is_alive(*run.owner)) continue;
+    try {
+      if (const auto me = adopt(ledger, run)) said.push_back(close_run(ledger, id, *me, *run.owner));
+    } catch (const IoError& error) {
+      said.push_back("run " + id + " stays open: " + error.what());
+    }
+  }
+  return said;
+}
+
+}  // namespace regatta

@@ -1,0 +1,48 @@
+#pragma once
+// Everything `regatta run` settles before it touches anything: files read and checked, data indexed, rows placed and
+// priced. Creates nothing.
+
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "cluster/inventory.hpp"
+#include "cluster/spec.hpp"
+#include "jobs/plan.hpp"
+
+namespace regatta {
+
+struct RunOptions {
+  std::filesystem::path job;
+  std::optional<std::filesystem::path> cluster;
+  std::vector<std::string> only, set;  ///< names; "train.batch=256"
+  bool contended = false;              ///< do not wait for slots; every row is marked
+};
+
+/// One configuration with its place and price. `order` is its place in the job file.
+struct PlannedRow {
+  ConfigurationSpec configuration;
+  int order = 0;
+  LauncherKind launcher = LauncherKind::kLocal;
+  Placement placement;
+  Price price;
+  DatasetIndex dataset;
+};
+
+struct Preparation {
+  JobSpec job;
+  std::string job_text;
+  std::optional<std::string> cluster_text;
+  std::vector<PlannedRow> rows;  ///< at least one
+};
+
+/// Throws ConfigError with every finding of both files at once, DataError when the dataset cannot be indexed.
+Preparation prepare(const RunOptions& options, const Inventory& machine);
+
+/// One run of the comparison. The order of runs is interleaved, A B C A B C, so that a slow drift of the machine meets
+/// every configuration alike.
+Plan plan_run(const Preparation& preparation, const PlannedRow& row, RunId run, std::optional<ComparisonId> comparison,
+              int repeat);
+
+}  // namespace regatta

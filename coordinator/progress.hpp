@@ -1,0 +1,63 @@
+#pragma once
+// What a person sees while ranks train: on a terminal one line that is redrawn, else one plain line an epoch.
+
+#include <cstdio>
+#include <optional>
+#include <string>
+
+#include "common/money.hpp"
+#include "common/time.hpp"
+
+namespace regatta {
+
+/// Everything one line tells.
+struct ProgressView {
+  std::string name;           ///< the configuration; "two-cores #2" for a second repeat
+  int epoch = 0;              ///< from 1; 0 while the ranks start
+  std::optional<int> epochs;  ///< nothing: stops by time or target
+  double fraction = 0;        ///< of the whole run, 0 to 1
+  std::optional<double> loss, samples_per_s, test_accuracy;
+  std::optional<NanoUsd> cost;  ///< so far
+  std::optional<Duration> left;
+  std::string phase;  ///< train | evaluate | "" while starting
+};
+
+/// At most `width` columns; what matters least goes first when it is narrow. ASCII only.
+std::string progress_line(const ProgressView& view, int width);
+/// "two-cores: epoch 2/4, loss 0.0812, accuracy 98.1 %, 12345 samples/s, $0.00021, 0:12 left"
+std::string epoch_line(const ProgressView& view);
+/// "0:07", "12:30", "2:05:00"
+std::string clock_text(Duration duration);
+/// Dollars with three significant digits: "$0.000213", "$1.24".
+std::string rough_usd(NanoUsd amount);
+
+/// How far a run is: complete epochs and steps of the current one against the wanted epochs, or held time against
+/// max_time.
+double fraction_done(int epoch, std::int64_t step, std::int64_t steps_per_epoch, std::optional<std::int64_t> epochs,
+                     Duration trained, std::optional<double> max_time_s);
+/// From the pace so far; nothing before there is one.
+std::optional<Duration> time_left(double fraction, Duration trained);
+
+/// Writes to a stream. Redraws at most ten times a second; quiet writes nothing but `say`.
+class ProgressDisplay {
+ public:
+  enum class Style { kTerminal, kLines, kQuiet };
+  ProgressDisplay(std::FILE* stream, Style style) : stream_(stream), style_(style) {}
+  /// Terminal when `stream` is one, lines otherwise.
+  static Style style_for(std::FILE* stream, bool quiet);
+
+  void update(const ProgressView& view);
+  void epoch_done(const ProgressView& view);
+  void note(const std::string& text);  ///< a line of its own; not when quiet
+  void say(const std::string& text);   ///< a line of its own, always: a failure, a wait
+
+ private:
+  void write_line(const std::string& text);
+
+  std::FILE* stream_;
+  Style style_;
+  bool drawn_ = false;  ///< an unfinished line stands on the terminal
+  SteadyTime last_{};
+};
+
+}  // namespace regatta

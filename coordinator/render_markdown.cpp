@@ -1,0 +1,45 @@
+#include <fmt/format.h>
+
+#include "coordinator/comparison.hpp"
+#include "coordinator/figures.hpp"
+#include "coordinator/text_table.hpp"
+
+namespace regatta {
+
+namespace {
+
+/// A name may hold what ends a cell.
+std::string cell(const std::string& text) {
+  std::string escaped;
+  for (const char c : text) {
+    if (c == '|') escaped += '\\';
+    escaped += c;
+  }
+  return escaped;
+}
+
+std::string row_text(const ComparisonRow& row) {
+  const bool assumed = row.price && row.price->kind == FigureKind::kAssumed;
+  return fmt::format("| {} | {} | {} x {} | {} | {} | {}{} | {} | {} | {}{} |\n", cell(row.configuration),
+                     cell(row.pool), row.ranks, row.threads, with_spread(row.seconds_per_epoch),
+                     figure(row.samples_per_s), dollars(row.usd_per_epoch.mean), assumed ? " (assumed price)" : "",
+                     usd_text(row.usd_total), percent_text(row.test_accuracy), row.status,
+                     row.contended ? ", contended" : "");
+}
+
+}  // namespace
+
+std::string to_markdown(const Comparison& comparison) {
+  const auto& verdict = comparison.verdict;
+  std::string text =
+      "| configuration | pool | ranks x threads | s/epoch | samples/s | $/epoch | total $ | accuracy | status |\n"
+      "|---|---|---:|---:|---:|---:|---:|---:|---|\n";
+  for (const auto& row : comparison.rows) text += row_text(row);
+  text += "\n**Verdict:** " + verdict.sentence + "\n\nConfidence: " + verdict.confidence;
+  if (!verdict.doubts.empty()) text += fmt::format(" ({})", fmt::join(verdict.doubts, ", "));
+  text += fmt::format(". Agreement: {}", to_text(verdict.agreement.result));
+  if (!verdict.agreement.detail.empty()) text += " (" + verdict.agreement.detail + ")";
+  return text + ".\n";
+}
+
+}  // namespace regatta

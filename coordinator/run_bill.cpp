@@ -1,0 +1,30 @@
+#include "coordinator/run_bill.hpp"
+
+namespace regatta {
+
+namespace {
+
+AttemptTime time_of(const AttemptState& attempt) {
+  // Only these leave weights behind; after anything else there is no checkpoint to go on from, so the work is lost.
+  const bool finished = attempt.exit_code == static_cast<int>(ExitCode::kDone) ||
+                        attempt.exit_code == static_cast<int>(ExitCode::kStoppedOnRequest);
+  return {.held = from_seconds(attempt.held_s.value_or(0)),
+          .startup = from_seconds(attempt.startup_s.value_or(0)),
+          .epochs = attempt.epochs,
+          .finished = finished};
+}
+
+}  // namespace
+
+Holding holding_of(const RunState& run) {
+  return {.nodes = run.nodes, .ranks = run.ranks, .threads = run.threads, .cores_per_node = run.cores_per_node};
+}
+
+Bill run_bill(const RunState& run, const Price& price) {
+  std::vector<AttemptTime> attempts;
+  for (const auto& attempt : run.attempts)
+    if (attempt.held_s) attempts.push_back(time_of(attempt));
+  return make_bill(price, holding_of(run), attempts);
+}
+
+}  // namespace regatta

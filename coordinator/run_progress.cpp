@@ -1,0 +1,80 @@
+#include "coordinator/run_progress.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+#include "cluster/bill.hpp"
+
+namespace regatta {
+
+namespace {
+template <class... F>
+struct Overloaded : F... {
+  using F::operator()...;
+};
+template <class... F>
+Overloaded(F...) -> Overloaded<F...>;
+
+std::optional<double> finite(double value) {
+  return std::isfinite(value) ? std::optional(value) : std::nullopt;
+}
+}  // namespace
+
+RunProgress::RunProgress(const Plan& plan) : plan_(plan) {
+  view_.name = plan.placement.configuration;
+  if (plan.repeat > 1) view_.name += " #" + std::to_string(plan.repeat);
+  if (plan.training.stop.epochs) view_.epochs = static_cast<int>(*plan.training.stop.epochs);
+}
+
+void RunProgress::hear_pace(double samples_per_s) {
+  if (!std::isfinite(samples_per_s) || samples_per_s <= 0) return;
+  view_.samples_per_s = samples_per_s;
+  const double step_s = static_cast<double>(plan_.training.train.batch) / samples_per_s;
+  if (step_s < 1e6) step_ = std::max(step_.value_or(Duration(0)), from_seconds(step_s));
+}
+
+void RunProgress::hear(const JournalLine& line, SteadyTime now) {
+  std::visit(Overloaded{[&](const record::Start&) { started_ = now; },
+                        [&](const record::FirstStep&) {
+                          view_.epoch = std::max(view_.epoch, 1);
+                          view_.phase = "train";
+                        },
+                        [&](const record::Heartbeat& heartbeat) {
+                          view_.epoch = std::max(heartbeat.epoch, 1);
+                          view_.loss = finite(heartbeat.loss);
+                          const auto before = (view_.epoch - 1) * plan_.steps_per_epoch();
+                          step_in_epoch_ =
+                              std::clamp<std::int64_t>(heartbeat.step - before, 0, plan_.steps_per_epoch());
+                        },
+                        [&](const record::Epoch& epoch) {
+                          view_.epoch = epoch.epoch;  // may be a part: stopped on request or by time
+                          step_in_epoch_ = epoch.last_step - (epoch.epoch - 1) * plan_.steps_per_epoch();
+                          view_.loss = finite(epoch.train_loss);
+                          view_.test_accuracy = epoch.test_accuracy;
+                          hear_pace(epoch.samples_per_s);
+                        },
+                        [](const auto&) {}},
+             line.body);
+}
+
+void RunProgress::hear(const Progress& progress) {
+  view_.epoch = progress.epoch;
+  view_.phase = progress.phase;
+  step_in_epoch_ = std::clamp<std::int64_t>(progress.step, 0, plan_.steps_per_epoch());
+  if (finite(progress.loss)) view_.loss = progress.loss;
+  hear_pace(progress.samples_per_s);
+}
+
+ProgressView RunProgress::view(SteadyTime now, Duration held) const {
+  ProgressView view = view_;
+  const Duration trained = started_ ? now - *started_ : Duration(0);
+  view.fraction = fraction_done(view.epoch, step_in_epoch_, plan_.steps_per_epoch(), plan_.training.stop.epochs,
+                                trained, plan_.training.stop.max_time_s);
+  view.left = time_left(view.fraction, trained);
+  const auto& place = plan_.placement;
+  if (plan_.price)
+    view.cost = holding_cost(*plan_.price, {place.nodes, place.ranks, place.threads, place.cores_per_node}, held);
+  return view;
+}
+
+}  // namespace regatta

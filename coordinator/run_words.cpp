@@ -1,0 +1,149 @@
+#include "coordinator/run_words.hpp"
+
+#include <fmt/format.h>
+
+#include "coordinator/run_listing.hpp"
+
+namespace regatta {
+
+namespace {
+
+std::string plural(int count, const char* noun) {
+  return fmt::format("{} {}{}", count, noun, count == 1 ? "" : "s");
+}
+
+std::string field(const char* name, const std::string& value) {
+  return value.empty() ? "" : fmt::format("{:<14} {}\n", name, value);
+}
+
+std::string place(const RunState& run) {
+  return fmt::format("pool {}: {}, {} x {}, {}{}", run.pool, plural(run.nodes, "node"), plural(run.ranks, "rank"),
+                     plural(run.threads, "thread"), run.backend, run.contended ? " (contended: never wins)" : "");
+}
+
+std::string price_words(const Price& price) {
+  return fmt::format("${} a node and hour, by {}, {}: {}{}", to_decimal(price.usd_per_node_hour),
+                     to_text(price.billing), to_text(price.kind), price.source,
+                     price.date.empty() ? "" : ", " + price.date);
+}
+
+std::string ranks_table(const record::Start& start, bool colour) {
+  TextTable table({{"rank", Align::kRight}, {"host"}, {"cores"}, {"process", Align::kRight}});
+  for (const auto& rank : start.ranks)
+    table.add({std::to_string(rank.rank), rank.host,
+               rank.cores.empty() ? "not pinned" : fmt::format("{}", fmt::join(rank.cores, ",")),
+               std::to_string(rank.pid)});
+  return "\n" + table.text(colour);
+}
+
+std::string epochs_table(const std::vector<record::Epoch>& epochs, bool colour) {
+  TextTable table({{"epoch", Align::kRight},
+                   {"train loss", Align::kRight},
+                   {"test loss", Align::kRight},
+                   {"accuracy", Align::kRight},
+                   {"wall", Align::kRight},
+                   {"samples/s", Align::kRight},
+                   {"compute", Align::kRight},
+                   {"exchange", Align::kRight},
+                   {"waiting", Align::kRight},
+                   {"evaluation", Align::kRight}});
+  for (const auto& epoch : epochs) {
+    const double waiting = epoch.seconds[Phase::kDataWait] + epoch.seconds[Phase::kStragglerWait];
+    table.add({fmt::format("{}{}", epoch.epoch, epoch.complete ? "" : " (cut)"),
+               fmt::format("{:.4f}", epoch.train_loss), epoch.test_loss ? fmt::format("{:.4f}", *epoch.test_loss) : "-",
+               percent_text(epoch.test_accuracy), duration_text(epoch.wall_s),
+               fmt::format("{:.0f}", epoch.samples_per_s), duration_text(epoch.seconds[Phase::kCompute]),
+               duration_text(epoch.seconds[Phase::kExchange]), duration_text(waiting),
+               duration_text(epoch.seconds[Phase::kEvaluation])});
+  }
+  return "\n" + table.text(colour);
+}
+
+std::string attempt_page(const AttemptState& attempt, bool colour) {
+  std::string text = fmt::format("\n{}\n", painted(fmt::format("attempt {}", attempt.attempt), Style::kBold, colour));
+  if (attempt.launched_at) text += field("launched", when_text(*attempt.launched_at) + " UTC");
+  if (attempt.held_s) text += field("held", duration_text(*attempt.held_s));
+  if (attempt.startup_s) text += field("startup", duration_text(*attempt.startup_s));
+  std::string exit = attempt.exit_reason;
+  if (attempt.exit_code) exit += fmt::format(" (exit code {})", *attempt.exit_code);
+  if (!attempt.exit_message.empty()) exit += ": " + attempt.exit_message;
+  text += field("exit", exit);
+  text += field("command", fmt::format("{}", fmt::join(attempt.argv, " ")));
+  if (attempt.start) {
+    for (const auto& warning : attempt.start->warnings) text += field("warning", warning);
+    text += ranks_table(*attempt.start, colour);
+  }
+  if (!attempt.epochs.empty()) text += epochs_table(attempt.epochs, colour);
+  return text;
+}
+
+/// Exact, with the dots below each other.
+std::string nine_decimals(NanoUsd amount) {
+  constexpr std::int64_t kNanos = 1'000'000'000;
+  return fmt::format("{}.{:09}", amount.nano / kNanos, amount.nano % kNanos);
+}
+
+std::string bill_table(const Bill& bill, bool colour) {
+  TextTable table({{"bill"}, {"USD", Align::kRight}});
+  for (const auto& [name, amount] : bill.parts)
+    if (amount != NanoUsd{}) table.add({name, nine_decimals(amount)});
+  table.add({{"total", Style::kBold}, {nine_decimals(bill.total), Style::kBold}});
+  return "\n" + table.text(colour);
+}
+
+}  // namespace
+
+std::string job_name(const RunState& run) {
+  return run.training.is_object() ? run.training.value("name", "") : "";
+}
+
+std::string when_text(Timestamp at) {
+  std::string text = to_text(at).substr(0, 19);
+  text[10] = ' ';
+  return text;
+}
+
+Style style_of(RunStatus status) {
+  switch (status) {
+    case RunStatus::kDone:
+      return Style::kGreen;
+    case RunStatus::kFailed:
+    case RunStatus::kLost:
+      return Style::kRed;
+    case RunStatus::kStopped:
+    case RunStatus::kCancelled:
+      return Style::kYellow;
+    case RunStatus::kWaiting:
+    case RunStatus::kRunning:
+      return Style::kPlain;
+  }
+  return Style::kPlain;
+}
+
+std::string to_page(const RunState& run, bool colour) {
+  std::string text = field("run", run.id.value);
+  text += field("comparison", run.comparison ? run.comparison->value : "none: started by hand");
+  text += field("job", job_name(run));
+  text += field("configuration",
+                run.repeat > 1 ? fmt::format("{}, repeat {}", run.configuration, run.repeat) : run.configuration);
+  text += field("status", painted(to_text(run.status), style_of(run.status), colour) +
+                              (run.reason.empty() ? "" : ": " + run.reason));
+  text += field("where", place(run));
+  text += field("precision", run.precision);
+  text += field("when", when_text(run.created_at) + " UTC");
+  text += field("price", run.price ? price_words(*run.price) : "not known");
+  text += field("folder", run.run_dir);
+  for (const auto& attempt : run.attempts) text += attempt_page(attempt, colour);
+  if (run.bill) text += bill_table(*run.bill, colour);
+  return text;
+}
+
+std::string to_page(const ComparisonState& comparison, const State& state, bool colour) {
+  ListEntry entry{.comparison = &comparison, .created_at = comparison.created_at};
+  for (const auto& id : comparison.runs) entry.runs.push_back(&state.runs.at(id.value));
+  return field("comparison", comparison.id.value) + field("job", comparison.job_name) +
+         field("when", when_text(comparison.created_at) + " UTC") + "\n" + to_table({entry}, colour) +
+         "\nregatta compare " + comparison.id.value + " gives the verdict\n";
+}
+
+}  // namespace regatta

@@ -1,0 +1,195 @@
+// The fold. LEDGER.md says what each kind does to the state; `kKinds` below is the same table as code.
+
+#include "coordinator/state.hpp"
+
+#include <algorithm>
+
+#include "common/enum_text.hpp"
+
+namespace regatta {
+
+namespace {
+
+constexpr EnumText<RunStatus, 7> kStatusText{{{{RunStatus::kWaiting, "waiting"},
+                                               {RunStatus::kRunning, "running"},
+                                               {RunStatus::kDone, "done"},
+                                               {RunStatus::kStopped, "stopped"},
+                                               {RunStatus::kFailed, "failed"},
+                                               {RunStatus::kLost, "lost"},
+                                               {RunStatus::kCancelled, "cancelled"}}}};
+
+RunState& run_of(State& state, const Event& event) {
+  const auto found = state.runs.find(event.run_id);
+  if (found == state.runs.end()) throw IoError("run " + event.run_id + " is not known yet");
+  return found->second;
+}
+
+/// Made when it is not there yet: the journal of an attempt may come before its launch is known, and never without one.
+AttemptState& attempt_of(State& state, const Event& event) {
+  auto& attempts = run_of(state, event).attempts;
+  if (event.attempt < 1) throw IoError("attempt: expected 1 or more, found " + std::to_string(event.attempt));
+  const auto at = std::find_if(attempts.begin(), attempts.end(),
+                               [&](const AttemptState& known) { return known.attempt >= event.attempt; });
+  if (at != attempts.end() && at->attempt == event.attempt) return *at;
+  return *attempts.insert(at, AttemptState{.attempt = event.attempt});
+}
+
+template <class T>
+std::optional<Id<T>> maybe_id(const Json& body, const char* key) {
+  const auto text = json_maybe<std::string>(body, key);
+  return text ? std::optional(Id<T>{*text}) : std::nullopt;
+}
+
+std::optional<Price> maybe_price(const Json& body) {
+  const Json& price = json_at(body, "price");
+  return price.is_null() ? std::nullopt : std::optional(price_from_json(price));
+}
+
+void apply_comparison(State& state, const Event& event) {
+  ComparisonState comparison{.id = ComparisonId{json_get<std::string>(event.body, "comparison_id")},
+                             .job_id = json_get<std::string>(event.body, "job_id"),
+                             .job_name = json_get<std::string>(event.body, "job_name"),
+                             .job_text = json_get<std::string>(event.body, "job_text"),
+                             .created_at = parse_timestamp(json_get<std::string>(event.body, "at"))};
+  const std::string key = comparison.id.value;
+  if (!state.comparisons.emplace(key, std::move(comparison)).second)
+    throw IoError("comparison " + key + " is recorded twice");
+}
+
+void apply_run(State& state, const Event& event) {
+  const Json& body = event.body;
+  RunState run{.id = RunId{event.run_id},
+               .comparison = maybe_id<ComparisonTag>(body, "comparison_id"),
+               .configuration = json_get<std::string>(body, "configuration"),
+               .pool = json_get<std::string>(body, "pool"),
+               .backend = json_get<std::string>(body, "backend"),
+               .run_dir = json_get<std::string>(body, "run_dir"),
+               .dataset_key = json_get<std::string>(body, "dataset_key"),
+               .repeat = json_get<int>(body, "repeat"),
+               .order = json_get<int>(body, "order"),
+               .nodes = json_get<int>(body, "nodes"),
+               .ranks = json_get<int>(body, "ranks"),
+               .threads = json_get<int>(body, "threads"),
+               .cores_per_node = json_get<int>(body, "cores_per_node"),
+               .contended = json_get<bool>(body, "contended"),
+               .price = maybe_price(body),
+               .training = json_at(body, "training"),
+               .test_count = json_get<std::int64_t>(body, "test_count"),
+               .created_at = event.at};
+  run.precision = json_get<std::string>(json_at(run.training, "train"), "precision");
+  if (!state.runs.emplace(event.run_id, run).second) throw IoError("run " + event.run_id + " is recorded twice");
+  if (!run.comparison) return;
+  const auto comparison = state.comparisons.find(run.comparison->value);
+  if (comparison != state.comparisons.end()) comparison->second.runs.push_back(run.id);
+}
+
+void apply_owner(State& state, const Event& event) {
+  run_of(state, event).owner = owner_from_json(event.body);
+}
+
+void apply_launch(State& state, const Event& event) {
+  auto& attempt = attempt_of(state, event);
+  attempt.argv = json_get<std::vector<std::string>>(event.body, "argv");
+  attempt.launched_at = parse_timestamp(json_get<std::string>(event.body, "at"));
+  run_of(state, event).status = RunStatus::kRunning;
+}
+
+void apply_journal(State& state, const Event& event) {
+  auto& run = run_of(state, event);
+  auto& attempt = attempt_of(state, event);
+  const JournalLine line = journal_line_from_json(event.body);
+  attempt.last_line_at = line.at;
+  attempt.last_seq = line.seq;
+  if (const auto* start = std::get_if<record::Start>(&line.body)) {
+    attempt.start = *start;
+    attempt.started_at = line.at;
+    run.precision = start->precision;  // what `auto` became
+  } else if (const auto* first = std::get_if<record::FirstStep>(&line.body)) {
+    attempt.first_step = *first;
+  } else if (const auto* early = std::get_if<record::Early>(&line.body)) {
+    attempt.early = *early;
+  } else if (const auto* epoch = std::get_if<record::Epoch>(&line.body)) {
+    attempt.epochs.push_back(*epoch);
+  } else if (const auto* beat = std::get_if<record::Heartbeat>(&line.body)) {
+    attempt.heartbeat = *beat;
+  } else if (const auto* stop = std::get_if<record::Stop>(&line.body)) {
+    attempt.stop = *stop;
+  }
+}
+
+void apply_exit(State& state, const Event& event) {
+  auto& attempt = attempt_of(state, event);
+  attempt.exit_code = json_get<int>(event.body, "code");
+  attempt.signal = json_maybe<int>(event.body, "signal");
+  attempt.exit_reason = json_get<std::string>(event.body, "reason");
+  attempt.exit_message = json_get<std::string>(event.body, "message");
+  attempt.held_s = json_get<double>(event.body, "held_s");
+  attempt.startup_s = json_maybe<double>(event.body, "startup_s");
+}
+
+void apply_lost(State& state, const Event& event) {
+  auto& attempt = attempt_of(state, event);
+  attempt.lost = true;
+  attempt.exit_reason = "lost";
+  attempt.exit_message = json_get<std::string>(event.body, "message");
+  attempt.held_s = json_get<double>(event.body, "held_s");
+  attempt.startup_s = json_maybe<double>(event.body, "startup_s");
+}
+
+void apply_end(State& state, const Event& event) {
+  auto& run = run_of(state, event);
+  const auto status = kStatusText.from_json(event.body, "status");
+  if (!is_final(status)) throw IoError(std::string("status: a run does not end as ") + to_text(status));
+  run.status = status;
+  run.reason = json_get<std::string>(event.body, "reason");
+  run.result = json_at(event.body, "result");
+  const Json& bill = json_at(event.body, "bill");
+  run.bill = bill.is_null() ? std::nullopt : std::optional(bill_from_json(bill));
+}
+
+void apply_price(State& state, const Event& event) {
+  run_of(state, event).price = maybe_price(event.body);
+}
+
+struct Kind {
+  const char* name;
+  void (*apply)(State&, const Event&);
+};
+constexpr Kind kKinds[] = {{"comparison", apply_comparison},
+                           {"run", apply_run},
+                           {"owner", apply_owner},
+                           {"launch", apply_launch},
+                           {"journal", apply_journal},
+                           {"exit", apply_exit},
+                           {"lost", apply_lost},
+                           {"end", apply_end},
+                           {"price", apply_price}};
+
+}  // namespace
+
+const char* to_text(RunStatus status) {
+  return kStatusText.text(status);
+}
+
+bool is_final(RunStatus status) {
+  return status != RunStatus::kWaiting && status != RunStatus::kRunning;
+}
+
+void apply(State& state, const Event& event) {
+  const auto* kind =
+      std::find_if(std::begin(kKinds), std::end(kKinds), [&](const Kind& k) { return event.kind == k.name; });
+  if (kind == std::end(kKinds)) {
+    state.unknown.push_back(event);
+    return;
+  }
+  try {
+    if (event.schema > kEventSchema)
+      throw IoError("schema " + std::to_string(event.schema) + " is newer than this version reads (" +
+                    std::to_string(kEventSchema) + ")");
+    kind->apply(state, event);
+  } catch (const IoError& error) {
+    throw IoError("ledger event " + std::to_string(event.seq) + " (" + event.kind + "): " + error.what());
+  }
+}
+
+}  // namespace regatta

@@ -1,0 +1,97 @@
+#pragma once
+// What the ledger says, as a fold over its events. Replaying twice gives the same state.
+
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "cluster/bill.hpp"
+#include "common/ids.hpp"
+#include "common/price.hpp"
+#include "common/records.hpp"
+#include "coordinator/event.hpp"
+
+namespace regatta {
+
+enum class RunStatus { kWaiting, kRunning, kDone, kStopped, kFailed, kLost, kCancelled };
+const char* to_text(RunStatus);
+
+/// Who may append for a run: checked in the transaction of each append.
+struct Owner {
+  std::string host, boot_id;
+  std::int64_t pid = 0, start_time = 0;  ///< start_time in clock ticks since boot, from /proc/PID/stat
+  std::int64_t fence = 0;
+  bool operator==(const Owner&) const = default;
+};
+Json to_json(const Owner&);  ///< the body of an `owner` event
+Owner owner_from_json(const Json&);
+
+/// {"total_usd": "0.01", "parts": {"startup": "0.001", ...}}; amounts are decimal text.
+Json to_json(const Bill&);
+/// Throws IoError naming the key, or saying that the parts do not sum to the total.
+Bill bill_from_json(const Json&);
+
+struct AttemptState {
+  int attempt = 1;
+  std::vector<std::string> argv;
+  std::optional<Timestamp> launched_at;
+  std::optional<record::Start> start;
+  std::optional<record::FirstStep> first_step;
+  std::optional<record::Early> early;
+  std::vector<record::Epoch> epochs;
+  std::optional<record::Heartbeat> heartbeat;  ///< the last one
+  std::optional<record::Stop> stop;
+  std::optional<Timestamp> started_at;      ///< of the journal's start line
+  std::optional<Timestamp> last_line_at;    ///< of the journal
+  std::int64_t last_seq = 0;                ///< of the journal; 0: no line yet
+  std::optional<double> held_s, startup_s;  ///< from exit or lost; held_s says that the attempt's end is recorded
+  bool lost = false;                        ///< by a lost event: nobody saw its exit
+  std::optional<int> exit_code, signal;
+  std::string exit_reason, exit_message;
+};
+
+struct RunState {
+  RunId id;
+  std::optional<ComparisonId> comparison;
+  std::string configuration, pool, backend, run_dir, precision, dataset_key;
+  int repeat = 1, order = 0;  ///< order: the row's place in the job file
+  int nodes = 1, ranks = 1, threads = 1, cores_per_node = 1;
+  bool contended = false;
+  std::optional<Price> price;
+  Json training;                ///< TrainingSpec as JSON
+  std::int64_t test_count = 0;  ///< samples behind each test_accuracy; 0: not recorded
+  RunStatus status = RunStatus::kWaiting;
+  std::optional<Owner> owner;
+  std::vector<AttemptState> attempts;
+  Json result;         ///< result.json, or null
+  std::string reason;  ///< why it ended
+  std::optional<Bill> bill;
+  Timestamp created_at;
+};
+
+struct ComparisonState {
+  ComparisonId id;
+  std::string job_id, job_name, job_text;
+  Timestamp created_at;
+  std::vector<RunId> runs;  ///< in order of creation
+};
+
+struct State {
+  std::map<std::string, ComparisonState> comparisons;  ///< by id, so by time
+  std::map<std::string, RunState> runs;
+  std::vector<Event> unknown;  ///< kinds this version does not know: kept
+};
+
+/// Pure. Throws IoError naming seq and key for a body that is damaged.
+void apply(State& state, const Event& event);
+
+/// Ended: nothing more will be recorded but a price.
+bool is_final(RunStatus status);
+
+/// Everything of a run as JSON: what `show --json` prints. Every key is always there; what is not known is null.
+Json to_json(const RunState& run);
+/// A comparison with its runs.
+Json to_json(const ComparisonState& comparison, const State& state);
+
+}  // namespace regatta

@@ -1,0 +1,121 @@
+#include "coordinator/text_table.hpp"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdlib>
+#include <string_view>
+
+#include "common/error.hpp"
+
+namespace regatta {
+
+namespace {
+
+/// Characters, not bytes: continuation bytes of UTF-8 are 10xxxxxx.
+std::size_t width_of(const std::string& text) {
+  return static_cast<std::size_t>(std::count_if(
+      text.begin(), text.end(), [](char byte) { return (static_cast<unsigned char>(byte) & 0xC0U) != 0x80U; }));
+}
+
+const char* escape_of(Style style) {
+  switch (style) {
+    case Style::kPlain:
+      return "";
+    case Style::kBold:
+      return "\033[1m";
+    case Style::kDim:
+      return "\033[2m";
+    case Style::kGreen:
+      return "\033[32m";
+    case Style::kYellow:
+      return "\033[33m";
+    case Style::kRed:
+      return "\033[31m";
+  }
+  return "";
+}
+
+void trim_right(std::string& line) {
+  line.erase(line.find_last_not_of(' ') + 1);
+}
+
+}  // namespace
+
+void TextTable::add(std::vector<Cell> row) {
+  REGATTA_ENSURE(row.size() <= columns_.size(), "more cells than columns");
+  row.resize(columns_.size(), Cell(""));
+  rows_.push_back(std::move(row));
+}
+
+std::string TextTable::text(bool colour) const {
+  std::vector<std::vector<Cell>> lines(1);
+  for (const auto& column : columns_) lines.front().emplace_back(column.title, Style::kBold);
+  lines.insert(lines.end(), rows_.begin(), rows_.end());
+
+  std::vector<std::size_t> widths(columns_.size(), 0);
+  for (const auto& line : lines)
+    for (std::size_t c = 0; c < line.size(); ++c) widths[c] = std::max(widths[c], width_of(line[c].text));
+
+  std::string out;
+  for (const auto& cells : lines) {
+    std::string line;
+    for (std::size_t c = 0; c < cells.size(); ++c) {
+      const std::string space(widths[c] - width_of(cells[c].text), ' ');
+      const std::string shown = painted(cells[c].text, cells[c].style, colour);
+      line += (c == 0 ? "" : "  ") + (columns_[c].align == Align::kRight ? space + shown : shown + space);
+    }
+    trim_right(line);
+    out += line + "\n";
+  }
+  return out;
+}
+
+std::string painted(const std::string& text, Style style, bool colour) {
+  if (!colour || style == Style::kPlain || text.empty()) return text;
+  return escape_of(style) + text + "\033[0m";
+}
+
+bool wants_colour(int descriptor) {
+  const char* refused = std::getenv("NO_COLOR");
+  const char* terminal = std::getenv("TERM");
+  return (refused == nullptr || *refused == '\0') && ::isatty(descriptor) == 1 && terminal != nullptr &&
+         std::string_view(terminal) != "dumb";
+}
+
+std::string usd_text(NanoUsd amount) {
+  if (amount == NanoUsd{}) return "$0.00";
+  if (amount.nano < 0) return "-" + usd_text(NanoUsd{-amount.nano});
+  int decimals = 9;  // of the nano-dollar; dropped while four significant digits and cents stay
+  std::int64_t value = amount.nano;
+  std::int64_t unit = 1;
+  while (decimals > 2 && value / unit >= 10'000) {
+    unit *= 10;
+    --decimals;
+  }
+  value = (value + unit / 2) / unit;
+  std::int64_t one = 1;
+  for (int d = 0; d < decimals; ++d) one *= 10;
+  return fmt::format("${}.{:0{}}", value / one, value % one, decimals);
+}
+
+std::string usd_text(const std::optional<NanoUsd>& amount) {
+  return amount ? usd_text(*amount) : "-";
+}
+
+std::string duration_text(double seconds) {
+  if (!std::isfinite(seconds)) return "-";
+  if (seconds < 0.9995) return fmt::format("{:.3g} ms", seconds * 1e3);
+  if (seconds < 99.95) return fmt::format("{:#.3g} s", seconds);
+  const auto whole = std::llround(seconds);
+  if (whole < 3600) return fmt::format("{}m {:02}s", whole / 60, whole % 60);
+  return fmt::format("{}h {:02}m {:02}s", whole / 3600, whole / 60 % 60, whole % 60);
+}
+
+std::string percent_text(const std::optional<double>& fraction) {
+  return fraction && std::isfinite(*fraction) ? fmt::format("{:.2f} %", *fraction * 100) : "-";
+}
+
+}  // namespace regatta

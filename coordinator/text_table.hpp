@@ -1,0 +1,59 @@
+#pragma once
+// Tables and figures for a terminal, the same for every command.
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "common/money.hpp"
+
+namespace regatta {
+
+enum class Align { kLeft, kRight };  ///< numbers right
+enum class Style { kPlain, kBold, kDim, kGreen, kYellow, kRed };
+
+struct Cell {
+  std::string text;
+  Style style = Style::kPlain;
+  // Implicit: a row is written as a list of texts.
+  Cell(std::string t, Style s = Style::kPlain) : text(std::move(t)), style(s) {}  // NOLINT(google-explicit-constructor)
+  Cell(const char* t) : text(t) {}                                                // NOLINT(google-explicit-constructor)
+};
+
+/// Aligned columns under a header; columns are as wide as their widest cell, two spaces apart. UTF-8 counts as
+/// characters.
+class TextTable {
+ public:
+  struct Column {
+    std::string title;
+    Align align = Align::kLeft;
+  };
+  explicit TextTable(std::vector<Column> columns) : columns_(std::move(columns)) {}
+  /// A row with fewer cells than columns is filled with empty ones; more is a broken promise.
+  void add(std::vector<Cell> row);
+  /// Every line ends with a newline and without spaces before it.
+  std::string text(bool colour) const;
+
+ private:
+  std::vector<Column> columns_;
+  std::vector<std::vector<Cell>> rows_;
+};
+
+/// `text` in the style, or as it is without colour.
+std::string painted(const std::string& text, Style style, bool colour);
+
+/// The descriptor is a terminal, NO_COLOR is unset or empty, TERM is not "dumb".
+bool wants_colour(int descriptor);
+
+/// "$1.234", "$0.0001234": at least four significant digits or cents, rounded half up; exact amounts are for JSON.
+std::string usd_text(NanoUsd amount);
+/// "-" for nothing.
+std::string usd_text(const std::optional<NanoUsd>& amount);
+/// "0.0123 s" has too many digits for a person: "12.3 ms", "1.23 s", "2m 03s", "1h 02m 03s". NaN is "-".
+std::string duration_text(double seconds);
+/// "98.42 %"; "-" for nothing.
+std::string percent_text(const std::optional<double>& fraction);
+
+}  // namespace regatta

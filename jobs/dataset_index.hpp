@@ -1,0 +1,51 @@
+#pragma once
+// A dataset as it stands on disk, indexed once: counts, classes, shapes, files with size and hash. Torch-free.
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "common/json.hpp"
+#include "jobs/spec.hpp"
+
+namespace regatta {
+
+struct IndexedFile {
+  std::string role;            ///< train_images | train_labels | test_images | test_labels
+  std::filesystem::path path;  ///< absolute
+  std::int64_t bytes = 0;      ///< on disk, compressed or not
+  std::string xxh3;            ///< of those bytes
+  bool operator==(const IndexedFile&) const = default;
+};
+
+struct DatasetIndex {
+  DataFormat format = DataFormat::kIdx;
+  std::int64_t train_count = 0, test_count = 0;
+  std::int64_t classes = 0;
+  std::vector<std::int64_t> sample_shape;  ///< (C, H, W)
+  double mean = 0, deviation = 1;          ///< of the training pixels scaled to [0, 1]; from exact integer sums
+  std::vector<IndexedFile> files;
+  std::string key;  ///< xxh3 over all of the above but the paths: the content, wherever it lies
+  bool operator==(const DatasetIndex&) const = default;
+
+  std::int64_t sample_bytes() const;  ///< product of sample_shape; one byte an element
+};
+
+/// Reads and checks every file. Throws DataError: which file, where, expected, found, what to do.
+DatasetIndex index_dataset(const DataSpec& data, std::uint64_t seed);
+
+Json to_json(const DatasetIndex&);
+DatasetIndex dataset_index_from_json(const Json&);
+
+/// Raw samples of one split, decoded: `pixels` has count x sample_bytes() bytes, `labels` has count entries.
+/// The caller owns both (node-shared memory, mostly).
+enum class Split { kTrain, kTest };
+struct RawSamples {
+  std::uint8_t* pixels;  // (count, C, H, W) uint8
+  std::int64_t* labels;  // (count) int64 in [0, classes)
+};
+/// Fills `out` with the split. Re-hashes each file and throws DataError when it changed after indexing.
+void decode_split(const DatasetIndex& index, const DataSpec& data, std::uint64_t seed, Split split, RawSamples out);
+
+}  // namespace regatta

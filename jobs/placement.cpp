@@ -1,0 +1,114 @@
+// Which cores and nodes a configuration takes, and which configuration a worker started by hand means.
+
+#include <algorithm>
+#include <string>
+
+#include "common/error.hpp"
+#include "jobs/plan.hpp"
+
+namespace regatta {
+
+namespace {
+
+std::string counted(std::int64_t count, const std::string& noun) {
+  return std::to_string(count) + " " + noun + (count == 1 ? "" : "s");
+}
+
+/// Where `configuration` stands in the file: "configurations[1]".
+std::string path_of(const JobSpec& job, const ConfigurationSpec& configuration) {
+  const auto found = std::find_if(job.configurations.begin(), job.configurations.end(),
+                                  [&](const ConfigurationSpec& other) { return other.name == configuration.name; });
+  return "configurations[" + std::to_string(found - job.configurations.begin()) + "]";
+}
+
+[[noreturn]] void refuse(const JobSpec& job, const std::string& path, const std::string& message,
+                         const std::string& advice) {
+  throw ConfigError({job.source.finding(path, message, advice)});
+}
+
+/// Ranks that fit on one node; a rank does not straddle nodes.
+int ranks_per_node(const ConfigurationSpec& configuration, const PoolCapacity& pool) {
+  return configuration.backend == Backend::kNccl ? pool.gpus_per_node : pool.cores_per_node / configuration.threads;
+}
+
+void refuse_without_slots(const JobSpec& job, const ConfigurationSpec& configuration, const PoolCapacity& pool) {
+  const std::string path = path_of(job, configuration);
+  const bool gpus = configuration.backend == Backend::kNccl;
+  const std::string offer = "pool \"" + pool.name + "\" (" + counted(pool.nodes, "node") + " with " +
+                            counted(gpus ? pool.gpus_per_node : pool.cores_per_node, gpus ? "GPU" : "core") +
+                            (pool.nodes == 1 ? ")" : " each)");
+  if (!gpus && configuration.threads > pool.cores_per_node)
+    refuse(job, path + ".threads",
+           "expected at most " + counted(pool.cores_per_node, "thread") + " a rank in " + offer + ", found " +
+               std::to_string(configuration.threads),
+           "lower threads, choose a pool with larger nodes, or set oversubscribe: true in the pool");
+  const std::int64_t fit = std::int64_t{pool.nodes} * ranks_per_node(configuration, pool);
+  const std::string kind = gpus ? "" : " of " + counted(configuration.threads, "thread");
+  refuse(job, path + ".ranks",
+         "expected at most " + counted(fit, "rank") + kind + " in " + offer + ", found " +
+             std::to_string(*configuration.ranks),
+         gpus ? "lower ranks, or choose a pool with more GPUs"
+              : "lower ranks or threads, choose a larger pool, or set oversubscribe: true in the pool");
+}
+
+}  // namespace
+
+Placement place(const JobSpec& job, const ConfigurationSpec& configuration, const PoolCapacity& pool) {
+  REGATTA_ENSURE(configuration.pool == pool.name, "a configuration placed in another pool");
+  REGATTA_ENSURE(configuration.threads >= 1 && pool.nodes >= 1 && pool.cores_per_node >= 1,
+                 "sizes that nobody checked");
+  if (!configuration.ranks)
+    refuse(job, path_of(job, configuration) + ".ranks", "auto is not in this version", "give a number of ranks");
+  const int ranks = *configuration.ranks, threads = configuration.threads;
+  REGATTA_ENSURE(ranks >= 1, "ranks that nobody checked");
+  const int per_node = ranks_per_node(configuration, pool);
+  const bool fits = std::int64_t{pool.nodes} * per_node >= ranks;
+  const bool may_exceed = pool.oversubscribe && configuration.backend == Backend::kMpi;
+  if (!fits && !may_exceed) refuse_without_slots(job, configuration, pool);
+
+  Placement placement;
+  placement.configuration = configuration.name;
+  placement.pool = pool.name;
+  placement.backend = configuration.backend;
+  placement.nodes = fits ? (ranks + per_node - 1) / per_node : std::min(pool.nodes, ranks);
+  placement.ranks = ranks;
+  placement.threads = threads;
+  placement.cores_per_node = pool.cores_per_node;
+  if (pool.host_cores.empty()) return placement;
+  const std::int64_t wanted = std::int64_t{ranks} * threads;
+  placement.contended = wanted > static_cast<std::int64_t>(pool.host_cores.size());
+  if (placement.contended) return placement;  // pinning would make some ranks share cores and leave others alone
+  for (auto core = pool.host_cores.begin(); placement.cores.size() < static_cast<std::size_t>(ranks); core += threads)
+    placement.cores.emplace_back(core, core + threads);
+  return placement;
+}
+
+const ConfigurationSpec& choose_configuration(const JobSpec& job, const std::optional<std::string>& name,
+                                              int world_size) {
+  std::string list;
+  std::vector<const ConfigurationSpec*> matching;
+  for (const ConfigurationSpec& configuration : job.configurations) {
+    list += (list.empty() ? "" : ", ") + configuration.name + " (" +
+            (configuration.ranks ? counted(*configuration.ranks, "rank") : "auto") + ")";
+    if (name ? configuration.name == *name : configuration.ranks == world_size) matching.push_back(&configuration);
+  }
+  const std::string started = counted(world_size, "rank");
+  const std::string advice = "configurations: " + list;
+  if (name && matching.empty())
+    refuse(job, "configurations", "expected --config to name a configuration, found \"" + *name + "\"", advice);
+  if (name && matching.front()->ranks != world_size)
+    refuse(job, path_of(job, *matching.front()) + ".ranks",
+           "expected as many ranks as were started, which is " + std::to_string(world_size) + ", found " +
+               (matching.front()->ranks ? std::to_string(*matching.front()->ranks) : "auto"),
+           "start as many ranks as the configuration has (mpirun -np), or choose another; " + advice);
+  if (matching.empty())
+    refuse(job, "configurations", "expected a configuration with " + started + ", as many as were started, found none",
+           "start another number of ranks (mpirun -np); " + advice);
+  if (matching.size() > 1)
+    refuse(job, "configurations",
+           "expected one configuration with " + started + ", found " + std::to_string(matching.size()),
+           "choose one with --config NAME; " + advice);
+  return *matching.front();
+}
+
+}  // namespace regatta

@@ -1,0 +1,205 @@
+#include "jobs/plan.hpp"
+
+#include <algorithm>
+#include <set>
+#include <utility>
+
+#include "common/error.hpp"
+#include "jobs/shares.hpp"
+#include "jobs/spec_reader.hpp"
+#include "jobs/spec_words.hpp"
+
+// plan.json, one object:
+//   schema 1, run_id ULID, comparison_id ULID or null, job_id 32 hex digits, attempt >= 1, repeat >= 1
+//   training   {name, model, data, train, stop}: the job file's keys, every default spelled out
+//   dataset    {format, train_count, test_count, classes, sample_shape, mean, deviation, files, key}
+//   placement  {configuration, pool, backend, nodes, ranks, threads, cores_per_node, contended, cores}
+//   shares     [weight by rank]
+//   buckets    {first_bytes, other_bytes}
+//   price      {usd_per_node_hour, billing, ...} or null
+// Unknown keys are ignored; another schema is refused.
+
+namespace regatta {
+
+namespace {
+
+constexpr std::size_t kHashDigits = 32;  // XXH3 with 128 bits
+
+template <class T>
+T at_least_one(const Json& json, const char* key) {
+  const T value = json_get<T>(json, key);
+  if (value < 1) json_bad(key, "at least 1", std::to_string(value));
+  return value;
+}
+
+/// The object `key` as `read` understands it; errors get the key in front.
+template <class Read>
+auto read_part(const Json& json, const char* key, Read read) {
+  const Json& part = json_at(json, key);
+  try {
+    return read(part);
+  } catch (const IoError& error) {
+    throw IoError(std::string(key) + ": " + error.what());
+  }
+}
+
+/// An integer that fits T, from a list.
+template <class T>
+T element(const Json& list, std::size_t i, const std::string& key) {
+  const Json one = {{"value", list.at(i)}};
+  try {
+    return json_get<T>(one, "value");
+  } catch (const IoError&) {
+    json_bad(key + "[" + std::to_string(i) + "]", "an integer in range", list.at(i).dump());
+  }
+}
+
+std::vector<std::vector<int>> read_cores(const Json& json, int ranks) {
+  const Json& lists = json_at(json, "cores");
+  if (!lists.is_array() || (!lists.empty() && lists.size() != static_cast<std::size_t>(ranks)))
+    json_bad("cores", "no list or one for each of " + std::to_string(ranks) + " ranks", lists.dump());
+  std::vector<std::vector<int>> cores;
+  std::set<int> taken;
+  for (std::size_t rank = 0; rank < lists.size(); ++rank) {
+    const std::string key = "cores[" + std::to_string(rank) + "]";
+    const Json& list = lists.at(rank);
+    if (!list.is_array() || list.empty()) json_bad(key, "a list of cores", list.dump());
+    cores.emplace_back();
+    for (std::size_t i = 0; i < list.size(); ++i) {
+      const int core = element<int>(list, i, key);
+      if (core < 0) json_bad(key, "core numbers from 0", std::to_string(core));
+      if (!taken.insert(core).second) json_bad(key, "cores that no other rank has", std::to_string(core) + " twice");
+      cores.back().push_back(core);
+    }
+  }
+  return cores;
+}
+
+Json to_json(const Placement& placement) {
+  return {{"configuration", placement.configuration},
+          {"pool", placement.pool},
+          {"backend", kBackends.text(placement.backend)},
+          {"nodes", placement.nodes},
+          {"ranks", placement.ranks},
+          {"threads", placement.threads},
+          {"cores_per_node", placement.cores_per_node},
+          {"contended", placement.contended},
+          {"cores", placement.cores}};
+}
+
+Placement placement_from_json(const Json& json) {
+  Placement placement;
+  placement.configuration = json_get<std::string>(json, "configuration");
+  placement.pool = json_get<std::string>(json, "pool");
+  placement.backend = kBackends.from_json(json, "backend");
+  placement.nodes = at_least_one<int>(json, "nodes");
+  placement.ranks = at_least_one<int>(json, "ranks");
+  placement.threads = at_least_one<int>(json, "threads");
+  placement.cores_per_node = at_least_one<int>(json, "cores_per_node");
+  placement.contended = json_get<bool>(json, "contended");
+  placement.cores = read_cores(json, placement.ranks);
+  if (placement.nodes > placement.ranks)
+    json_bad("nodes", "at most as many as there are ranks, " + std::to_string(placement.ranks),
+             std::to_string(placement.nodes));
+  return placement;
+}
+
+std::vector<std::int64_t> read_shares(const Json& json, int ranks) {
+  const Json& list = json_at(json, "shares");
+  if (!list.is_array() || list.size() != static_cast<std::size_t>(ranks))
+    json_bad("shares", "a weight for each of " + std::to_string(ranks) + " ranks", list.dump());
+  std::vector<std::int64_t> shares;
+  for (std::size_t rank = 0; rank < list.size(); ++rank) {
+    shares.push_back(element<std::int64_t>(list, rank, "shares"));
+    if (shares.back() < 0) json_bad("shares", "weights of at least 0", std::to_string(shares.back()));
+  }
+  if (std::all_of(shares.begin(), shares.end(), [](std::int64_t weight) { return weight == 0; }))
+    json_bad("shares", "a weight above 0", list.dump());
+  return shares;
+}
+
+BucketLimits buckets_from_json(const Json& json) {
+  return {.first_bytes = at_least_one<std::int64_t>(json, "first_bytes"),
+          .other_bytes = at_least_one<std::int64_t>(json, "other_bytes")};
+}
+
+std::string read_ulid(const Json& json, const char* key) {
+  const auto text = json_get<std::string>(json, key);
+  if (!is_ulid(text)) json_bad(key, "a ULID", "\"" + text + "\"");
+  return text;
+}
+
+std::string read_hash(const Json& json, const char* key) {
+  const auto text = json_get<std::string>(json, key);
+  if (text.size() != kHashDigits || text.find_first_not_of("0123456789abcdef") != std::string::npos)
+    json_bad(key, std::to_string(kHashDigits) + " hex digits", "\"" + text + "\"");
+  return text;
+}
+
+/// What the parts must agree on.
+void expect_agreement(const Plan& plan) {
+  if (plan.training.train.batch < 1)
+    json_bad("training: train.batch", "at least 1", std::to_string(plan.training.train.batch));
+  if (plan.training.data.format != plan.dataset.format)
+    json_bad("dataset: format", std::string(to_text(plan.training.data.format)) + " as in training",
+             to_text(plan.dataset.format));
+}
+
+}  // namespace
+
+std::int64_t Plan::steps_per_epoch() const {
+  return batches_per_epoch(dataset.train_count, training.train.batch);
+}
+
+Plan make_plan(const JobSpec& job, const ConfigurationSpec& configuration, const Placement& placement,
+               const DatasetIndex& dataset, RunId run, std::optional<ComparisonId> comparison, int repeat, int attempt,
+               std::optional<Price> price) {
+  Plan plan;
+  plan.run = std::move(run);
+  plan.comparison = std::move(comparison);
+  plan.job = job_id(job);
+  plan.attempt = attempt;
+  plan.repeat = repeat;
+  plan.training = job.training(configuration);
+  plan.dataset = dataset;
+  plan.placement = placement;
+  plan.shares.assign(static_cast<std::size_t>(placement.ranks), 1);
+  plan.price = std::move(price);
+  return plan;
+}
+
+Json to_json(const Plan& plan) {
+  return {{"schema", kPlanSchema},
+          {"run_id", plan.run.value},
+          {"comparison_id", plan.comparison ? Json(plan.comparison->value) : Json(nullptr)},
+          {"job_id", plan.job.value},
+          {"attempt", plan.attempt},
+          {"repeat", plan.repeat},
+          {"training", to_json(plan.training)},
+          {"dataset", to_json(plan.dataset)},
+          {"placement", to_json(plan.placement)},
+          {"shares", plan.shares},
+          {"buckets", {{"first_bytes", plan.buckets.first_bytes}, {"other_bytes", plan.buckets.other_bytes}}},
+          {"price", plan.price ? to_json(*plan.price) : Json(nullptr)}};
+}
+
+Plan plan_from_json(const Json& json) {
+  if (const int schema = json_get<int>(json, "schema"); schema != kPlanSchema)
+    json_bad("schema", std::to_string(kPlanSchema), std::to_string(schema) + ": written by another version of regatta");
+  Plan plan;
+  plan.run = RunId{read_ulid(json, "run_id")};
+  if (!json_at(json, "comparison_id").is_null()) plan.comparison = ComparisonId{read_ulid(json, "comparison_id")};
+  plan.job = JobId{read_hash(json, "job_id")};
+  plan.attempt = at_least_one<int>(json, "attempt");
+  plan.repeat = at_least_one<int>(json, "repeat");
+  plan.training = read_part(json, "training", training_spec_from_json);
+  plan.dataset = read_part(json, "dataset", dataset_index_from_json);
+  plan.placement = read_part(json, "placement", placement_from_json);
+  plan.shares = read_shares(json, plan.placement.ranks);
+  plan.buckets = read_part(json, "buckets", buckets_from_json);
+  if (!json_at(json, "price").is_null()) plan.price = read_part(json, "price", price_from_json);
+  expect_agreement(plan);
+  return plan;
+}
+
+}  // namespace regatta

@@ -1,0 +1,54 @@
+#include "jobs/sample_order.hpp"
+
+#include "common/error.hpp"
+
+namespace regatta {
+
+// A position is split into two halves of half_bits_ each. A round replaces (left, right) by (right, left ^ F(right)),
+// which can be undone whatever F is, so the network permutes the whole domain [0, 4^half_bits_). A result outside
+// [0, n) is fed in again: the walk stays on one cycle of the permutation, and the cycle holds its own start, which is
+// in [0, n); so it ends, and two starts never end at one place. The domain is under 4n (4 for n = 1), so four passes
+// at most are expected.
+//
+// Resuming a run and equality between ranks need this order to stay as it is, bit for bit: a test pins it.
+
+namespace {
+
+/// Stafford's mix 13, the finalizer of SplitMix64 (Steele, Lea, Flood, OOPSLA 2014): every input bit reaches every
+/// output bit.
+std::uint64_t mix(std::uint64_t x) {
+  x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9U;
+  x = (x ^ (x >> 27)) * 0x94d049bb133111ebU;
+  return x ^ (x >> 31);
+}
+
+constexpr std::uint64_t kGolden = 0x9e3779b97f4a7c15U;  // 2^64 / golden ratio, SplitMix64's stride
+
+}  // namespace
+
+SampleOrder::SampleOrder(std::int64_t count, std::uint64_t seed, std::int64_t epoch) : count_(count), half_bits_(1) {
+  REGATTA_ENSURE(count >= 1, "an order needs at least one sample");
+  while (half_bits_ < 31 && (std::int64_t{1} << (2 * half_bits_)) < count) ++half_bits_;
+  REGATTA_ENSURE(count <= std::int64_t{1} << (2 * half_bits_), "more samples than 2^62");
+  // Seed and epoch pass through mix() one after the other, so that (seed 1, epoch 2) and (seed 2, epoch 1) differ.
+  const std::uint64_t key = mix(mix(seed + kGolden) + static_cast<std::uint64_t>(epoch) * kGolden);
+  for (std::size_t round = 0; round < keys_.size(); ++round) keys_[round] = mix(key + (round + 1) * kGolden);
+}
+
+std::int64_t SampleOrder::operator()(std::int64_t position) const {
+  REGATTA_ENSURE(position >= 0 && position < count_, "a position outside the epoch");
+  const std::uint64_t mask = (std::uint64_t{1} << half_bits_) - 1;
+  auto value = static_cast<std::uint64_t>(position);
+  do {
+    std::uint64_t left = value >> half_bits_, right = value & mask;
+    for (const std::uint64_t key : keys_) {
+      const std::uint64_t next = left ^ (mix(right + key) & mask);
+      left = right;
+      right = next;
+    }
+    value = left << half_bits_ | right;
+  } while (value >= static_cast<std::uint64_t>(count_));
+  return static_cast<std::int64_t>(value);
+}
+
+}  // namespace regatta

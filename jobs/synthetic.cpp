@@ -1,0 +1,117 @@
+#include "jobs/synthetic.hpp"
+
+#include <algorithm>
+#include <limits>
+#include <span>
+
+#include "common/error.hpp"
+#include "jobs/pixel_sums.hpp"
+
+namespace regatta {
+
+namespace {
+
+/// SplitMix64 (Steele, Lea, Flood, OOPSLA 2014): a stream of 64-bit words from a key.
+class WordStream {
+ public:
+  explicit WordStream(std::uint64_t key) : state_(key) {}
+  std::uint64_t next() {
+    std::uint64_t x = state_ += 0x9e3779b97f4a7c15U;
+    x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9U;
+    x = (x ^ (x >> 27)) * 0x94d049bb133111ebU;
+    return x ^ (x >> 31);
+  }
+
+ private:
+  std::uint64_t state_;
+};
+
+enum class Stream : std::uint64_t { kPrototype = 1, kTrain = 2, kTest = 3 };
+
+std::uint64_t key_of(std::uint64_t seed, Stream stream, std::int64_t number) {
+  const std::uint64_t key = WordStream(seed).next() + static_cast<std::uint64_t>(stream);
+  return WordStream(key).next() + static_cast<std::uint64_t>(number) * 0xd1342543de82ef95U;  // odd: no two numbers meet
+}
+
+/// The prototype of one class, 0 or 255 a pixel.  // (C, H, W) uint8
+std::vector<std::uint8_t> prototype(const std::vector<std::int64_t>& shape, std::uint64_t seed, std::int64_t label) {
+  WordStream words(key_of(seed, Stream::kPrototype, label));
+  const std::int64_t height = shape[1], width = shape[2], across = (width + kSquare - 1) / kSquare;
+  std::vector<std::uint8_t> pixels;
+  std::vector<std::uint8_t> row_of_squares(static_cast<std::size_t>(across));
+  for (std::int64_t line = 0; line < shape[0] * height; ++line) {
+    if (line % height % kSquare == 0)
+      for (auto& square : row_of_squares) square = words.next() >> 63 != 0 ? 255 : 0;
+    for (std::int64_t x = 0; x < width; ++x) pixels.push_back(row_of_squares[static_cast<std::size_t>(x / kSquare)]);
+  }
+  return pixels;
+}
+
+std::vector<std::vector<std::uint8_t>> prototypes(const DatasetIndex& index, std::uint64_t seed) {
+  std::vector<std::vector<std::uint8_t>> all;
+  for (std::int64_t label = 0; label < index.classes; ++label)
+    all.push_back(prototype(index.sample_shape, seed, label));
+  return all;
+}
+
+void fill_sample(std::span<std::uint8_t> out, const std::vector<std::uint8_t>& pattern, std::uint64_t key) {
+  WordStream words(key);
+  std::uint64_t word = 0;
+  for (std::size_t i = 0; i < out.size(); ++i) {
+    if (i % 8 == 0) word = words.next();
+    out[i] = static_cast<std::uint8_t>((pattern[i] + 2 * ((word >> (i % 8 * 8)) & 255)) / 3);
+  }
+}
+
+std::uint64_t sample_key(std::uint64_t seed, Split split, std::int64_t sample) {
+  return key_of(seed, split == Split::kTrain ? Stream::kTrain : Stream::kTest, sample);
+}
+
+/// Throws DataError when samples x shape does not fit 63 bits.
+void expect_sizes_fit(const SyntheticSpec& spec) {
+  std::int64_t bytes = spec.samples;
+  for (const std::int64_t size : spec.shape) {
+    if (size < 1 || bytes > std::numeric_limits<std::int64_t>::max() / size)
+      throw DataError("data.shape: expected sizes of at least 1 whose product with data.samples fits 63 bits, found " +
+                      std::to_string(size) + "\n  ask for fewer or smaller samples");
+    bytes *= size;
+  }
+}
+
+}  // namespace
+
+DatasetIndex index_synthetic(const SyntheticSpec& spec, std::uint64_t seed) {
+  REGATTA_ENSURE(spec.samples >= 1 && spec.shape.size() == 3 && spec.classes >= 2,
+                 "synthetic sizes that nobody checked");
+  expect_sizes_fit(spec);
+  DatasetIndex index;
+  index.format = DataFormat::kSynthetic;
+  index.train_count = spec.samples;
+  index.test_count = std::max<std::int64_t>(1, spec.samples / 10);
+  index.classes = spec.classes;
+  index.sample_shape = spec.shape;
+  const auto patterns = prototypes(index, seed);
+  std::vector<std::uint8_t> pixels(static_cast<std::size_t>(index.sample_bytes()));
+  PixelSums sums;
+  for (std::int64_t sample = 0; sample < index.train_count; ++sample) {
+    fill_sample(pixels, patterns[static_cast<std::size_t>(sample % index.classes)],
+                sample_key(seed, Split::kTrain, sample));
+    sums.add(pixels);
+  }
+  index.mean = sums.mean();
+  index.deviation = sums.deviation();
+  return index;
+}
+
+void decode_synthetic(const DatasetIndex& index, std::uint64_t seed, Split split, RawSamples out) {
+  const auto patterns = prototypes(index, seed);
+  const auto bytes = static_cast<std::size_t>(index.sample_bytes());
+  const std::int64_t count = split == Split::kTrain ? index.train_count : index.test_count;
+  for (std::int64_t sample = 0; sample < count; ++sample) {
+    out.labels[sample] = sample % index.classes;
+    fill_sample({out.pixels + static_cast<std::size_t>(sample) * bytes, bytes},
+                patterns[static_cast<std::size_t>(out.labels[sample])], sample_key(seed, split, sample));
+  }
+}
+
+}  // namespace regatta

@@ -1,0 +1,91 @@
+// What the schema accepts and this version does not do yet. SCHEMA.md marks the same keys. A later version deletes
+// lines.
+
+#include <fmt/format.h>
+
+#include "jobs/spec_reader.hpp"
+#include "jobs/spec_words.hpp"
+
+namespace regatta {
+
+namespace {
+
+class Later {
+ public:
+  explicit Later(const SourcePositions& source) : findings_(source) {}
+
+  /// A finding when `key` is written and its value is for a later version.
+  void note(const std::string& key, bool later, const std::string& found, const std::string& instead) {
+    if (later && findings_.positions().written(key))
+      findings_.add(key, fmt::format("not in this version (expected {}, found {})", instead, found),
+                    "write " + instead + ", or leave the key out; jobs/SCHEMA.md says what this version does");
+  }
+  std::vector<Diagnostic> sorted() const { return findings_.sorted(); }
+
+ private:
+  Findings findings_;
+};
+
+void note_model(const ModelSpec& model, Later& later) {
+  const bool here = model.kind == ModelKind::kMlp || model.kind == ModelKind::kCnn;
+  later.note("model.kind", !here, to_text(model.kind), "mlp or cnn");
+  later.note("model.weights", model.weights.has_value(), "a path", "no weights");
+}
+
+void note_data(const DataSpec& data, Later& later) {
+  const bool here = data.format == DataFormat::kIdx || data.format == DataFormat::kSynthetic;
+  later.note("data.format", !here, to_text(data.format), "idx or synthetic");
+  later.note("data.length", here && data.synthetic.length > 0, "synthetic text", "shape and classes");
+  later.note("data.on_error", data.on_error != OnError::kFail, to_text(data.on_error), "fail");
+  later.note("data.stage", data.stage != Stage::kNone, to_text(data.stage), "none");
+  later.note("data.memory", data.memory_bytes.has_value(), "a limit", "no limit");
+}
+
+void note_train(const TrainSpec& train, const std::string& path, Later& later) {
+  const OptimizerSpec& optimizer = train.optimizer;
+  later.note(path + "optimizer.kind", optimizer.kind != OptimizerKind::kSgd, to_text(optimizer.kind), "sgd");
+  later.note(path + "optimizer.nesterov", optimizer.nesterov, "true", "false");
+  later.note(path + "optimizer.weight_decay", optimizer.weight_decay != 0, fmt::format("{}", optimizer.weight_decay),
+             "0");
+  const ScheduleSpec& schedule = train.schedule;
+  later.note(path + "schedule.kind", schedule.kind != ScheduleKind::kConstant, to_text(schedule.kind), "constant");
+  later.note(path + "schedule.warmup_steps", schedule.warmup_steps != 0, std::to_string(schedule.warmup_steps), "0");
+  const bool precise = train.precision == Precision::kFp32 || train.precision == Precision::kFp64;
+  later.note(path + "precision", !precise, to_text(train.precision), "fp32 or fp64");
+  later.note(path + "clip_norm", train.clip_norm.has_value(), "a number", "none");
+  later.note(path + "accumulate", train.accumulate != 1, std::to_string(train.accumulate), "1");
+  later.note(path + "exchange.wire", train.exchange.wire != Wire::kSame, to_text(train.exchange.wire), "same");
+  later.note(path + "exchange.every", train.exchange.every != 1, std::to_string(train.exchange.every), "1");
+  later.note(path + "exchange.outer", train.exchange.outer.has_value(), "a map", "no outer");
+  later.note(path + "tf32", train.tf32, "true", "false");
+  later.note(path + "micro_batch", train.micro_batch.has_value(), "a number", "no micro_batch");
+  later.note(path + "checkpoint", train.checkpoint, kCheckpoints.text(train.checkpoint), "none");
+}
+
+void note_stop(const StopSpec& stop, const std::string& path, Later& later) {
+  const char* const instead = "epochs or max_time";
+  later.note(path + "target_accuracy", stop.target_accuracy.has_value(), "target_accuracy", instead);
+  later.note(path + "target_loss", stop.target_loss.has_value(), "target_loss", instead);
+  later.note(path + "max_cost_usd", stop.max_cost.has_value(), "max_cost_usd", instead);
+}
+
+}  // namespace
+
+std::vector<Diagnostic> unsupported(const JobSpec& job) {
+  Later later(job.source);
+  note_model(job.model, later);
+  note_data(job.data, later);
+  note_train(job.train, "train.", later);
+  note_stop(job.stop, "stop.", later);
+  for (std::size_t i = 0; i < job.configurations.size(); ++i) {
+    const ConfigurationSpec& configuration = job.configurations[i];
+    const std::string path = fmt::format("configurations[{}].", i);
+    later.note(path + "backend", configuration.backend != Backend::kMpi, to_text(configuration.backend), "mpi");
+    later.note(path + "ranks", !configuration.ranks, "auto", "a number");
+    note_train(configuration.train, path + "train.", later);
+    note_stop(configuration.stop, path + "stop.", later);
+  }
+  return later.sorted();
+}
+
+}  // namespace regatta

@@ -1,0 +1,130 @@
+// What a person sees while ranks train, as text; and whose slots are taken.
+
+#include "coordinator/progress.hpp"
+
+#include <gmock/gmock.h>
+
+#include "coordinator/slots.hpp"
+#include "tests/support/process.hpp"
+
+namespace regatta {
+namespace {
+
+using namespace std::chrono_literals;
+using testing::AllOf, testing::EndsWith, testing::HasSubstr, testing::Not, testing::StartsWith;
+
+ProgressView some_view() {
+  return {.name = "two-cores",
+          .epoch = 2,
+          .epochs = 4,
+          .fraction = 0.25,
+          .loss = 0.08125,
+          .samples_per_s = 12345.6,
+          .test_accuracy = 0.9812,
+          .cost = NanoUsd{213'456},
+          .left = 75s,
+          .phase = "train"};
+}
+
+TEST(ProgressLine, TellsEverythingWhenThereIsRoom) {
+  EXPECT_EQ(progress_line(some_view(), 120),
+            "two-cores  [#####...............]  epoch 2/4  loss 0.0813  12346 samples/s  $0.000213  1:15 left");
+}
+
+TEST(ProgressLine, NeverExceedsItsWidthAndKeepsTheNameLongest) {
+  auto view = some_view();
+  view.phase = "evaluate";
+  for (int width = 0; width <= 140; ++width) {
+    const std::string line = progress_line(view, width);
+    ASSERT_LE(static_cast<int>(line.size()), width);
+    ASSERT_TRUE(line.starts_with("two-cores") || width < 9) << line;
+  }
+  EXPECT_EQ(progress_line(view, 40), "two-cores  epoch 2/4  $0.000213");
+}
+
+TEST(ProgressLine, SaysWhatIsKnownWhileStarting) {
+  EXPECT_EQ(progress_line({.name = "a"}, 80), "a  [....................]  starting");
+}
+
+TEST(EpochLine, IsOnePlainSentence) {
+  EXPECT_EQ(epoch_line(some_view()),
+            "two-cores: epoch 2/4, loss 0.0813, accuracy 98.12 %, 12346 samples/s, $0.000213, 1:15 left");
+}
+
+TEST(ClockText, CountsMinutesThenHours) {
+  EXPECT_EQ(clock_text(7s), "0:07");
+  EXPECT_EQ(clock_text(12min + 30s), "12:30");
+  EXPECT_EQ(clock_text(2h + 5min), "2:05:00");
+}
+
+TEST(RoughUsd, KeepsThreeDigits) {
+  EXPECT_EQ(rough_usd({0}), "$0");
+  EXPECT_EQ(rough_usd({1}), "$0.000000001");
+  EXPECT_EQ(rough_usd({213'456}), "$0.000213");
+  EXPECT_EQ(rough_usd({89'250'000}), "$0.0893");
+  EXPECT_EQ(rough_usd({1'239'000'000}), "$1.24");
+  EXPECT_EQ(rough_usd({63'296'000'000}), "$63.30");
+}
+
+TEST(FractionDone, FollowsEpochsOrTimeWhicheverIsNearer) {
+  EXPECT_DOUBLE_EQ(fraction_done(1, 0, 100, 4, 0s, {}), 0);
+  EXPECT_DOUBLE_EQ(fraction_done(2, 50, 100, 4, 0s, {}), 0.375);
+  EXPECT_DOUBLE_EQ(fraction_done(4, 100, 100, 4, 0s, {}), 1);
+  EXPECT_DOUBLE_EQ(fraction_done(2, 50, 100, {}, 30s, 60.0), 0.5);
+  EXPECT_DOUBLE_EQ(fraction_done(1, 0, 100, 4, 30s, 60.0), 0.5);
+  EXPECT_DOUBLE_EQ(fraction_done(0, 0, 100, 4, 0s, {}), 0);
+  EXPECT_DOUBLE_EQ(fraction_done(2, 0, 100, {}, 90s, 60.0), 1);
+}
+
+TEST(TimeLeft, ExtendsThePace) {
+  EXPECT_EQ(time_left(0.25, 10s), Duration(30s));
+  EXPECT_EQ(time_left(1, 10s), Duration(0));
+  EXPECT_EQ(time_left(0.001, 10s), std::nullopt);
+  EXPECT_EQ(time_left(0.5, 0s), std::nullopt);
+}
+
+std::string written(ProgressDisplay::Style style) {
+  std::FILE* stream = std::tmpfile();
+  ProgressDisplay display(stream, style);
+  display.update(some_view());
+  display.epoch_done(some_view());
+  display.note("a note");
+  display.say("a word");
+  std::string text(4096, '\0');
+  std::rewind(stream);
+  text.resize(std::fread(text.data(), 1, text.size(), stream));
+  std::fclose(stream);
+  return text;
+}
+
+TEST(ProgressDisplay, RedrawsOnATerminalAndWritesLinesElsewhere) {
+  EXPECT_THAT(written(ProgressDisplay::Style::kTerminal),
+              AllOf(StartsWith("\r\x1b[Ktwo-cores"), EndsWith("a note\na word\n")));
+  EXPECT_EQ(written(ProgressDisplay::Style::kLines), epoch_line(some_view()) + "\na note\na word\n");
+  EXPECT_EQ(written(ProgressDisplay::Style::kQuiet), "a word\n");
+}
+
+TEST(Slots, AreTakenOnceAndFreedByTheHolder) {
+  const test::TemporaryFolder folder;
+  const SlotHolder holder{4711, "mnist-cnn", "2025-07-01T12:00:00.000000Z"};
+  auto first = SlotLock::try_take(folder.path(), "here", holder);
+  ASSERT_TRUE(first);
+  EXPECT_FALSE(SlotLock::try_take(folder.path(), "here", {1, "other", "now"}));
+  EXPECT_EQ(slot_holder(folder.path(), "here"), holder);
+  EXPECT_TRUE(SlotLock::try_take(folder.path(), "elsewhere", holder));
+  first.reset();
+  EXPECT_TRUE(SlotLock::try_take(folder.path(), "here", {1, "other", "now"}));
+}
+
+TEST(Slots, SayForWhomOneWaits) {
+  EXPECT_EQ(waiting_words("here", SlotHolder{4711, "mnist-cnn", "noon"}),
+            "pool here: waiting for job mnist-cnn (pid 4711, since noon); --contended runs beside it");
+  EXPECT_THAT(waiting_words("here", {}), HasSubstr("another regatta run"));
+  const test::TemporaryFolder folder;
+  EXPECT_EQ(slot_holder(folder.path(), "here"), std::nullopt);
+  folder.write("here.lock", "{ half");
+  EXPECT_EQ(slot_holder(folder.path(), "here"), std::nullopt);
+}
+
+}  // namespace
+}  // namespace regatta

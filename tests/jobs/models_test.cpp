@@ -1,0 +1,191 @@
+// Oracles: the yardstick's parameter counts and names, a naive implementation of the layers, finite differences.
+
+#include "jobs/models.hpp"
+
+#include <ATen/ATen.h>
+#include <c10/core/GradMode.h>
+#include <gmock/gmock.h>
+
+#include <cmath>
+
+namespace regatta {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+DatasetIndex images(std::vector<std::int64_t> shape, std::int64_t classes = 10) {
+  DatasetIndex data;
+  data.sample_shape = std::move(shape);
+  data.classes = classes;
+  return data;
+}
+
+std::vector<std::string> names(const Model& model) {
+  std::vector<std::string> all;
+  for (const auto& [name, tensor] : model.parameters()) all.push_back(name);
+  return all;
+}
+
+std::int64_t count(const Model& model) {
+  std::int64_t elements = 0;
+  for (const auto& [name, tensor] : model.parameters()) elements += tensor.numel();
+  return elements;
+}
+
+/// Deterministic inputs without torch's generator.
+at::Tensor waves(at::IntArrayRef shape) {
+  at::Tensor values = at::arange(at::empty(shape).numel(), at::kDouble);
+  return at::sin(values * 12.9898).view(shape);
+}
+
+TEST(Models, CnnIsTheYardsticks) {
+  const auto model = make_model({.kind = ModelKind::kCnn}, images({1, 28, 28}), Precision::kFp32, 1);
+  EXPECT_EQ(count(*model), 11'274);
+  EXPECT_THAT(names(*model), ElementsAre("0.weight", "0.bias", "3.weight", "3.bias", "7.weight", "7.bias"));
+  EXPECT_EQ(model->parameters()[0].second.sizes(), at::IntArrayRef({8, 1, 5, 5}));
+  EXPECT_EQ(model->parameters()[4].second.sizes(), at::IntArrayRef({10, 784}));
+}
+
+TEST(Models, MlpIsTheYardsticks) {
+  const auto model = make_model({.kind = ModelKind::kMlp}, images({1, 28, 28}), Precision::kFp32, 1);
+  EXPECT_EQ(count(*model), 784 * 1024 + 1024 + 2 * (1024 * 1024 + 1024) + 1024 * 10 + 10);
+  EXPECT_THAT(names(*model),
+              ElementsAre("1.weight", "1.bias", "3.weight", "3.bias", "5.weight", "5.bias", "7.weight", "7.bias"));
+}
+
+TEST(Models, SizesFollowTheSpecAndTheData) {
+  const auto mlp = make_model({.kind = ModelKind::kMlp, .hidden = {5}}, images({3, 2, 2}, 4), Precision::kFp32, 1);
+  EXPECT_EQ(count(*mlp), 12 * 5 + 5 + 5 * 4 + 4);
+  const auto cnn = make_model({.kind = ModelKind::kCnn, .channels = {2, 3}}, images({3, 8, 4}, 7), Precision::kFp32, 1);
+  EXPECT_EQ(count(*cnn), 3 * 2 * 25 + 2 + 2 * 3 * 25 + 3 + 3 * 2 * 1 * 7 + 7);
+  EXPECT_EQ(cnn->forward(at::zeros({5, 3, 8, 4})).sizes(), at::IntArrayRef({5, 7}));
+}
+
+TEST(Models, WeightsComeFromTheSeedAlone) {
+  const DatasetIndex data = images({1, 28, 28});
+  const auto single = make_model({.kind = ModelKind::kCnn}, data, Precision::kFp32, 7);
+  const auto exact = make_model({.kind = ModelKind::kCnn}, data, Precision::kFp64, 7);
+  const auto other = make_model({.kind = ModelKind::kCnn}, data, Precision::kFp32, 8);
+  for (std::size_t i = 0; i < single->parameters().size(); ++i) {
+    const at::Tensor& weights = exact->parameters()[i].second;
+    EXPECT_TRUE(at::equal(single->parameters()[i].second, weights.to(at::kFloat)));
+    EXPECT_FALSE(at::equal(single->parameters()[i].second, other->parameters()[i].second));
+  }
+}
+
+TEST(Models, InitialisationIsUniformAsInTorch) {
+  const auto model = make_model({.kind = ModelKind::kMlp}, images({1, 28, 28}), Precision::kFp64, 1);
+  const at::Tensor weights = model->parameters()[0].second.detach();  // fan_in 784, 802,816 numbers
+  const double bound = 1.0 / 28;
+  EXPECT_LT(weights.abs().max().item<double>(), bound);
+  EXPECT_GT(weights.abs().max().item<double>(), 0.9999 * bound);
+  const double n = static_cast<double>(weights.numel());
+  EXPECT_LT(std::abs(weights.mean().item<double>()), 5 * bound / std::sqrt(3 * n));  // 5 standard errors
+  EXPECT_NEAR(weights.square().mean().item<double>() / (bound * bound / 3), 1, 5 / std::sqrt(n));
+  // Neighbours are independent: their mean product has standard error bound^2 / 3 / sqrt(n).
+  const at::Tensor flat = weights.flatten();
+  const double product =
+      (flat.narrow(0, 0, flat.numel() - 1) * flat.narrow(0, 1, flat.numel() - 1)).mean().item<double>();
+  EXPECT_LT(std::abs(product), 5 * bound * bound / 3 / std::sqrt(n));
+}
+
+/// The derivative of the loss by each parameter, against central differences in fp64.
+void expect_true_gradients(Model& model, const at::Tensor& inputs, const at::Tensor& targets) {
+  loss_sum(model.forward(inputs), targets).backward();
+  const c10::NoGradGuard no_grad;
+  for (const auto& [name, parameter] : model.parameters()) {
+    at::Tensor flat = parameter.detach().view(-1);  // shares storage
+    const at::Tensor gradient = parameter.grad().view(-1);
+    for (std::int64_t e = 0; e < flat.numel(); e += 1 + flat.numel() / 7) {
+      const double before = flat[e].item<double>();
+      const double step = 1e-6;
+      flat[e].fill_(before + step);
+      const double above = loss_sum(model.forward(inputs), targets).item<double>();
+      flat[e].fill_(before - step);
+      const double below = loss_sum(model.forward(inputs), targets).item<double>();
+      flat[e].fill_(before);
+      EXPECT_NEAR(gradient[e].item<double>(), (above - below) / (2 * step), 1e-6) << name << "[" << e << "]";
+    }
+  }
+}
+
+TEST(Models, CnnGradientsAreDerivatives) {
+  const auto model = make_model({.kind = ModelKind::kCnn}, images({1, 8, 8}), Precision::kFp64, 3);
+  expect_true_gradients(*model, waves({3, 1, 8, 8}), at::tensor({1, 0, 9}, at::kLong));
+}
+
+TEST(Models, MlpGradientsAreDerivatives) {
+  const auto model = make_model({.kind = ModelKind::kMlp, .hidden = {6, 5}}, images({1, 4, 4}), Precision::kFp64, 3);
+  expect_true_gradients(*model, waves({3, 1, 4, 4}), at::tensor({1, 0, 9}, at::kLong));
+}
+
+TEST(Models, CnnComputesWhatItsLayersSay) {
+  const auto model = make_model({.kind = ModelKind::kCnn}, images({1, 8, 8}), Precision::kFp64, 3);
+  const at::Tensor inputs = waves({2, 1, 8, 8});
+  std::vector<at::Tensor> p;
+  for (const auto& [name, tensor] : model->parameters()) p.push_back(tensor.detach());
+  // nn.Sequential(Conv2d(1, 8, 5, padding=2), ReLU, MaxPool2d(2), Conv2d(8, 16, 5, padding=2), ReLU, MaxPool2d(2),
+  // Flatten, Linear), with the convolution as a matrix product over unfolded patches.
+  const auto convolve = [](const at::Tensor& x, const at::Tensor& w, const at::Tensor& b) {
+    const at::Tensor patches = at::im2col(x, {5, 5}, {1, 1}, {2, 2}, {1, 1});  // (B, C*25, H*W)
+    const at::Tensor y = at::matmul(w.flatten(1), patches) + b.view({1, -1, 1});
+    return y.view({x.size(0), w.size(0), x.size(2), x.size(3)});
+  };
+  const auto pool = [](const at::Tensor& x) {
+    return x.view({x.size(0), x.size(1), x.size(2) / 2, 2, x.size(3) / 2, 2}).amax({3, 5});
+  };
+  at::Tensor x = pool(at::clamp_min(convolve(inputs, p[0], p[1]), 0));
+  x = pool(at::clamp_min(convolve(x, p[2], p[3]), 0));
+  const at::Tensor expected = at::matmul(x.flatten(1), p[4].t()) + p[5];
+  EXPECT_TRUE(at::allclose(model->forward(inputs), expected, 1e-12, 1e-12));
+}
+
+TEST(Models, CnnInFloatIsTheOneInDoubleRounded) {
+  for (const std::int64_t channels : {1, 3}) {
+    const DatasetIndex data = images({channels, 12, 8});
+    const auto exact = make_model({.kind = ModelKind::kCnn}, data, Precision::kFp64, 5);
+    const auto single = make_model({.kind = ModelKind::kCnn}, data, Precision::kFp32, 5);
+    const at::Tensor inputs = waves({4, channels, 12, 8}), targets = at::tensor({1, 0, 9, 3}, at::kLong);
+    loss_sum(exact->forward(inputs), targets).backward();
+    loss_sum(single->forward(inputs.to(at::kFloat)), targets).backward();
+    for (std::size_t i = 0; i < exact->parameters().size(); ++i) {
+      const at::Tensor expected = exact->parameters()[i].second.grad(), found = single->parameters()[i].second.grad();
+      EXPECT_LE((found.to(at::kDouble) - expected).norm().item<double>(), 1e-5 * expected.norm().item<double>())
+          << exact->parameters()[i].first << ", " << channels << " channels";
+    }
+  }
+}
+
+TEST(Models, LossIsTheSumOverSamples) {
+  const at::Tensor logits = waves({4, 3});
+  const at::Tensor targets = at::tensor({0, 2, 1, 1}, at::kLong);
+  double expected = 0;
+  for (int b = 0; b < 4; ++b) {
+    double partition = 0;
+    for (int c = 0; c < 3; ++c) partition += std::exp(logits[b][c].item<double>());
+    expected += std::log(partition) - logits[b][targets[b].item<std::int64_t>()].item<double>();
+  }
+  EXPECT_NEAR(loss_sum(logits, targets).item<double>(), expected, 1e-12);
+}
+
+TEST(Models, RefusesWhatDoesNotFit) {
+  const auto message = [](const ModelSpec& spec, const DatasetIndex& data, Precision precision) -> std::string {
+    try {
+      make_model(spec, data, precision, 1);
+    } catch (const ConfigError& error) {
+      return error.what();
+    }
+    return "";
+  };
+  EXPECT_THAT(message({.kind = ModelKind::kCnn}, images({1, 30, 28}), Precision::kFp32), HasSubstr("divisible by 4"));
+  EXPECT_THAT(message({.kind = ModelKind::kCnn, .channels = {8}}, images({1, 28, 28}), Precision::kFp32),
+              HasSubstr("found 1 sizes"));
+  EXPECT_THAT(message({.kind = ModelKind::kLstm}, images({1, 28, 28}), Precision::kFp32),
+              HasSubstr("not in this version"));
+  EXPECT_THAT(message({.kind = ModelKind::kCnn}, images({1, 28, 28}), Precision::kBf16),
+              HasSubstr("known: fp32, fp64"));
+}
+
+}  // namespace
+}  // namespace regatta

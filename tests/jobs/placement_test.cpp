@@ -1,0 +1,185 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <numeric>
+#include <string>
+#include <vector>
+
+#include "jobs/plan.hpp"
+
+namespace regatta {
+namespace {
+
+using testing::HasSubstr;
+
+JobSpec job_with(std::vector<ConfigurationSpec> configurations) {
+  JobSpec job;
+  job.name = "job";
+  job.source.file = "job.yaml";
+  for (std::size_t i = 0; i < configurations.size(); ++i) {
+    const std::string path = "configurations[" + std::to_string(i) + "]";
+    const int line = 20 + static_cast<int>(i);
+    job.source.at[path] = {line, 5};
+    job.source.at[path + ".ranks"] = {line, 42};
+    if (configurations[i].threads != 1) job.source.at[path + ".threads"] = {line, 52};
+  }
+  job.source.at["configurations"] = {19, 1};
+  job.configurations = std::move(configurations);
+  return job;
+}
+
+ConfigurationSpec configuration(const std::string& name, std::optional<int> ranks, int threads = 1,
+                                Backend backend = Backend::kMpi) {
+  ConfigurationSpec spec;
+  spec.name = name;
+  spec.pool = "pool";
+  spec.backend = backend;
+  spec.ranks = ranks;
+  spec.threads = threads;
+  return spec;
+}
+
+PoolCapacity pool(int nodes, int cores_per_node, bool oversubscribe = false, std::vector<int> host_cores = {}) {
+  return {"pool", nodes, cores_per_node, 0, oversubscribe, std::move(host_cores)};
+}
+
+using Cores = std::vector<std::vector<int>>;
+
+struct Placed {
+  std::string name;
+  int ranks, threads;
+  PoolCapacity pool;
+  int nodes;
+  bool contended;
+  Cores cores;
+};
+
+TEST(Placement, Table) {
+  const std::vector<Placed> table = {
+      {"one rank of two cores", 1, 1, pool(1, 2, false, {0, 1}), 1, false, {{0}}},
+      {"a core for each rank, in order", 2, 1, pool(1, 2, false, {0, 1}), 1, false, {{0}, {1}}},
+      {"threads take neighbours", 1, 2, pool(1, 2, false, {0, 1}), 1, false, {{0, 1}}},
+      {"core numbers with gaps", 2, 2, pool(1, 4, false, {1, 3, 8, 9}), 1, false, {{1, 3}, {8, 9}}},
+      {"more cores than wanted", 2, 1, pool(1, 8, false, {4, 5, 6, 7}), 1, false, {{4}, {5}}},
+      {"the pool promises more than the host has", 4, 1, pool(1, 4, false, {0, 1}), 1, true, {}},
+      {"oversubscribed", 3, 1, pool(1, 2, true, {0, 1}), 1, true, {}},
+      {"oversubscribed threads", 1, 4, pool(1, 2, true, {0, 1}), 1, true, {}},
+      {"oversubscription that is not needed", 2, 1, pool(1, 2, true, {0, 1}), 1, false, {{0}, {1}}},
+      {"other hosts are not pinned from here", 4, 1, pool(2, 2), 2, false, {}},
+      {"full nodes first", 3, 2, pool(4, 5), 2, false, {}},
+      {"as few nodes as do", 2, 1, pool(8, 2), 1, false, {}},
+      {"oversubscribed nodes are all used", 9, 1, pool(2, 2, true), 2, false, {}},
+      {"no node without a rank", 1, 9, pool(2, 2, true), 1, false, {}},
+  };
+  for (const Placed& row : table) {
+    const JobSpec job = job_with({configuration("a", row.ranks, row.threads)});
+    const Placement placement = place(job, job.configurations[0], row.pool);
+    EXPECT_EQ(placement.configuration, "a") << row.name;
+    EXPECT_EQ(placement.pool, "pool") << row.name;
+    EXPECT_EQ(placement.ranks, row.ranks) << row.name;
+    EXPECT_EQ(placement.threads, row.threads) << row.name;
+    EXPECT_EQ(placement.cores_per_node, row.pool.cores_per_node) << row.name;
+    EXPECT_EQ(placement.nodes, row.nodes) << row.name;
+    EXPECT_EQ(placement.contended, row.contended) << row.name;
+    EXPECT_EQ(placement.cores, row.cores) << row.name;
+  }
+}
+
+struct Refused {
+  std::string name;
+  ConfigurationSpec configuration;
+  PoolCapacity pool;
+  std::vector<std::string> message;
+};
+
+TEST(Placement, TooFewSlotsAreRefusedWithPositionAndAdvice) {
+  PoolCapacity gpus = pool(2, 8);
+  gpus.gpus_per_node = 1;
+  PoolCapacity crowded_gpus = gpus;
+  crowded_gpus.oversubscribe = true;
+  const std::vector<Refused> table = {
+      {"ranks",
+       configuration("b", 3),
+       pool(1, 2),
+       {"job.yaml:21:42: configurations[1].ranks: expected at most 2 ranks of 1 thread in pool \"pool\" (1 node with 2 "
+        "cores)",
+        "found 3", "\n  lower ranks or threads", "oversubscribe: true"}},
+      {"ranks x threads", configuration("b", 2, 2), pool(1, 3), {":21:42:", "at most 1 rank of 2 threads", "found 2"}},
+      {"a rank does not straddle nodes",
+       configuration("b", 3, 2),
+       pool(2, 3),
+       {"at most 2 ranks of 2 threads", "(2 nodes with 3 cores each)", "found 3"}},
+      {"threads",
+       configuration("b", 1, 4),
+       pool(1, 2),
+       {"job.yaml:21:52: configurations[1].threads: expected at most 2 threads a rank", "found 4",
+        "\n  lower threads"}},
+      {"GPUs",
+       configuration("b", 3, 1, Backend::kNccl),
+       gpus,
+       {"at most 2 ranks in pool", "(2 nodes with 1 GPU each)", "found 3"}},
+      {"GPUs are never shared",
+       configuration("b", 3, 1, Backend::kNccl),
+       crowded_gpus,
+       {"at most 2 ranks", "more GPUs"}},
+      {"auto", configuration("b", {}), pool(1, 2), {":21:42:", "configurations[1].ranks: auto is not in this version"}},
+      {"a product beyond 32 bits", configuration("b", 2'000'000'000, 2), pool(1, 2), {"found 2000000000"}},
+  };
+  for (const Refused& row : table) {
+    const JobSpec job = job_with({configuration("a", 1), row.configuration});
+    try {
+      place(job, job.configurations[1], row.pool);
+      ADD_FAILURE() << row.name << ": placed";
+    } catch (const ConfigError& error) {
+      EXPECT_EQ(error.diagnostics().size(), 1U) << row.name;
+      for (const auto& part : row.message) EXPECT_THAT(error.what(), HasSubstr(part)) << row.name;
+    }
+  }
+}
+
+TEST(Placement, HugeOversubscriptionIsOnlyContended) {
+  const JobSpec job = job_with({configuration("a", 100'000, 100'000)});
+  EXPECT_TRUE(place(job, job.configurations[0], pool(1, 2, true, {0, 1})).contended);
+}
+
+struct Choice {
+  std::optional<std::string> name;
+  int world_size;
+  std::string chosen;                // or
+  std::vector<std::string> message;  // of the refusal
+};
+
+TEST(ChooseConfiguration, Table) {
+  const JobSpec job = job_with(
+      {configuration("one", 1), configuration("two", 2), configuration("also-two", 2, 2), configuration("all", {})});
+  const std::string list = "configurations: one (1 rank), two (2 ranks), also-two (2 ranks), all (auto)";
+  const std::vector<Choice> table = {
+      {{}, 1, "one", {}},
+      {"two", 2, "two", {}},
+      {"also-two", 2, "also-two", {}},
+      {{}, 2, "", {"expected one configuration with 2 ranks, found 2", "--config NAME", list}},
+      {{}, 3, "", {"expected a configuration with 3 ranks", "found none", list}},
+      {"three",
+       2,
+       "",
+       {"job.yaml:19:1: configurations: expected --config to name a configuration, found \"three\"", list}},
+      {"one",
+       2,
+       "",
+       {"job.yaml:20:42: configurations[0].ranks: expected as many ranks as were started, which is 2, found 1",
+        "mpirun -np", list}},
+      {"all", 2, "", {"found auto", list}},
+  };
+  for (const Choice& row : table) {
+    const std::string row_name = row.name.value_or("no name") + " with " + std::to_string(row.world_size);
+    try {
+      EXPECT_EQ(choose_configuration(job, row.name, row.world_size).name, row.chosen) << row_name;
+    } catch (const ConfigError& error) {
+      EXPECT_TRUE(row.chosen.empty()) << row_name << ": " << error.what();
+      for (const auto& part : row.message) EXPECT_THAT(error.what(), HasSubstr(part)) << row_name;
+    }
+  }
+}
+
+}  // namespace
+}  // namespace regatta

@@ -1,0 +1,100 @@
+// N ranks equal one: same samples in each global batch, same weights up to rounding.
+
+#include <gtest/gtest.h>
+
+#include <set>
+
+#include "tests/mpi/training_run.hpp"
+
+namespace regatta::test {
+namespace {
+
+std::string job(const std::string& model, const std::string& data, const std::string& precision, int epochs) {
+  return "name: equality\nmodel: {kind: " + model + "}\ndata: " + data +
+         "\ntrain:\n  batch: 128\n  optimizer: {kind: sgd, lr: 0.05, momentum: 0.9}\n  precision: " + precision +
+         "\n  evaluate: never\n  deadline: 120\nstop: {epochs: " + std::to_string(epochs) + "}\n";
+}
+
+const std::string kMnist = "{format: idx, path: jobs/examples/data/mnist}";
+const std::string kThreeSteps = "{format: synthetic, samples: 384, shape: [1, 28, 28], classes: 10}";
+
+/// Trains with 1, 2, 3 and 4 ranks and compares each with one.
+void expect_n_equals_one(const std::string& job_text, double tolerance) {
+  const TrainingRun one = train(to_json(plan_for(job_text, 1)));
+  for (const int ranks : {2, 3, 4}) {
+    const TrainingRun many = train(to_json(plan_for(job_text, ranks)));
+    const double difference = relative_difference(many.weights, one.weights);
+    EXPECT_LE(difference, tolerance) << ranks << " ranks";
+    EXPECT_EQ(multisets(many.delivered), multisets(one.delivered)) << ranks << " ranks";
+    EXPECT_NEAR(many.epochs.back().train_loss, one.epochs.back().train_loss, 1e-5);
+    std::printf("%d ranks: ||w - w1|| / ||w1|| = %.2g\n", ranks, difference);
+  }
+}
+
+void expect_whole_mnist(const TrainingRun& run) {
+  const auto batches = multisets(run.delivered);
+  ASSERT_EQ(batches.size(), 469);
+  std::set<std::int64_t> seen;
+  for (const auto& [key, samples] : batches) {
+    EXPECT_EQ(samples.size(), key.second == 468 ? 96 : 128);
+    seen.insert(samples.begin(), samples.end());
+  }
+  EXPECT_EQ(seen.size(), 60'000);
+  EXPECT_EQ(*seen.begin(), 0);
+  EXPECT_EQ(*seen.rbegin(), 59'999);
+}
+
+TEST(Equality, CnnThreeStepsInFp32) {
+  expect_n_equals_one(job("cnn", kThreeSteps, "fp32", 1), 1e-5);
+}
+TEST(Equality, MlpThreeStepsInFp32) {
+  expect_n_equals_one(job("mlp", kThreeSteps, "fp32", 1), 1e-5);
+}
+
+TEST(Equality, CnnOneEpochOfMnistInFp64) {
+  expect_n_equals_one(job("cnn", kMnist, "fp64", 1), 1e-10);
+}
+TEST(EqualityLong, MlpOneEpochOfMnistInFp64) {
+  expect_n_equals_one(job("mlp", kMnist, "fp64", 1), 1e-10);
+}
+
+TEST(Equality, AnEpochDeliversEverySampleOnce) {
+  // Two small layers are enough: this is about the samples.
+  const std::string small = "mlp, hidden: [4]";
+  expect_whole_mnist(train(to_json(plan_for(job(small, kMnist, "fp32", 1), 3))));
+}
+
+TEST(Shares, TheWorkerObeysThePlan) {
+  const std::string text =
+      job("cnn", "{format: synthetic, samples: 600, shape: [1, 28, 28], classes: 10}", "fp64", 2);  // last batch: 88
+  const TrainingRun one = train(to_json(plan_for(text, 1)));
+  Json plan = to_json(plan_for(text, 2));
+  ASSERT_EQ(plan["shares"], Json({1, 1}));
+  plan["shares"] = {3, 1};
+  const TrainingRun uneven = train(plan);
+
+  ASSERT_EQ(uneven.delivered.size(), 2 * 5);
+  for (const auto& [key, by_rank] : uneven.delivered) {
+    const bool last = key.second == 4;
+    EXPECT_EQ(by_rank[0].size(), last ? 66 : 96);
+    EXPECT_EQ(by_rank[1].size(), last ? 22 : 32);
+  }
+  EXPECT_EQ(multisets(uneven.delivered), multisets(one.delivered));
+  EXPECT_LE(relative_difference(uneven.weights, one.weights), 1e-10);
+  ASSERT_EQ(uneven.rows.size(), 2);
+  EXPECT_EQ(uneven.rows[0].samples, 450);
+  EXPECT_EQ(uneven.rows[1].samples, 150);
+}
+
+TEST(Shares, ARankMayHaveNothing) {
+  const std::string text = job("cnn", "{format: synthetic, samples: 300, shape: [1, 28, 28], classes: 10}", "fp64", 1);
+  const TrainingRun one = train(to_json(plan_for(text, 1)));
+  Json plan = to_json(plan_for(text, 3));
+  plan["shares"] = {1, 0, 2};
+  const TrainingRun idle = train(plan);
+  EXPECT_LE(relative_difference(idle.weights, one.weights), 1e-10);
+  EXPECT_EQ(idle.rows.at(1).samples, 0);
+}
+
+}  // namespace
+}  // namespace regatta::test

@@ -1,0 +1,156 @@
+// The real worker with its parts wrapped, as WorkerWraps allows: it writes down what the loaders delivered and makes a
+// chosen part slow. Told by environment variables that only this program reads:
+//   REGATTA_TEST_DELIVERED=DIR     DIR/rank-R gets a line "epoch batch: sample sample ..." for each batch
+//   REGATTA_TEST_DELAY=PART        production | exchange | optimizer | evaluation | compute
+//   REGATTA_TEST_DELAY_MS=N        a step (or a batch of the evaluation)
+//   REGATTA_TEST_DELAY_RANK=R      only on rank R; absent: on all
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdlib>
+#include <fstream>
+#include <thread>
+
+#include "worker/worker.hpp"
+
+namespace regatta {
+namespace {
+
+std::string variable(const char* name) {
+  const char* value = std::getenv(name);
+  return value == nullptr ? "" : value;
+}
+
+/// Sleeps where it is called, on the ranks that were chosen.
+class Delay {
+ public:
+  explicit Delay(const std::string& part) {
+    const std::string duration = variable("REGATTA_TEST_DELAY_MS"), rank = variable("REGATTA_TEST_DELAY_RANK");
+    if (variable("REGATTA_TEST_DELAY") != part || duration.empty()) return;
+    duration_ = std::chrono::milliseconds(std::stoi(duration));
+    if (!rank.empty()) rank_ = std::stoi(rank);
+  }
+  void operator()(int rank) const {
+    if (rank_ < 0 || rank_ == rank) std::this_thread::sleep_for(duration_);
+  }
+
+ private:
+  std::chrono::milliseconds duration_{0};
+  int rank_ = -1;
+};
+
+class RecordedBatches final : public BatchSource {
+ public:
+  RecordedBatches(std::unique_ptr<BatchSource> inner, const std::string& folder, int rank)
+      : inner_(std::move(inner)), file_(folder + "/rank-" + std::to_string(rank)) {}
+  std::int64_t batches_per_epoch() const override { return inner_->batches_per_epoch(); }
+  void start_epoch(int epoch) override {
+    epoch_ = epoch;
+    batch_ = 0;
+    inner_->start_epoch(epoch);
+  }
+  const Batch& next() override {
+    const Batch& batch = inner_->next();
+    file_ << epoch_ << ' ' << batch_++ << ':';
+    for (const std::int64_t sample : batch.samples) file_ << ' ' << sample;
+    file_ << '\n';
+    return batch;
+  }
+
+ private:
+  std::unique_ptr<BatchSource> inner_;
+  std::ofstream file_;
+  int epoch_ = 0;
+  std::int64_t batch_ = 0;
+};
+
+class SlowEvaluation final : public EvaluationSource {
+ public:
+  SlowEvaluation(std::unique_ptr<EvaluationSource> inner, Delay delay, int rank)
+      : inner_(std::move(inner)), delay_(delay), rank_(rank) {}
+  std::int64_t batches() const override { return inner_->batches(); }
+  const Batch& batch(std::int64_t index) override {
+    delay_(rank_);
+    return inner_->batch(index);
+  }
+
+ private:
+  std::unique_ptr<EvaluationSource> inner_;
+  Delay delay_;
+  int rank_;
+};
+
+class SlowOptimizer final : public Optimizer {
+ public:
+  SlowOptimizer(std::unique_ptr<Optimizer> inner, Delay delay, int rank)
+      : inner_(std::move(inner)), delay_(delay), rank_(rank) {}
+  void apply(std::size_t parameter, const at::Tensor& mean_gradient, double learning_rate) override {
+    if (parameter == 0) delay_(rank_);
+    inner_->apply(parameter, mean_gradient, learning_rate);
+  }
+
+ private:
+  std::unique_ptr<Optimizer> inner_;
+  Delay delay_;
+  int rank_;
+};
+
+class SlowExchanger final : public Exchanger {
+ public:
+  SlowExchanger(std::unique_ptr<Exchanger> inner, LapClock& clock, Delay delay, int rank)
+      : inner_(std::move(inner)), clock_(clock), delay_(delay), rank_(rank) {}
+  const char* name() const override { return inner_->name(); }
+  int buckets() const override { return inner_->buckets(); }
+  std::int64_t gradient_bytes() const override { return inner_->gradient_bytes(); }
+  const std::string& bucket_plan_hash() const override { return inner_->bucket_plan_hash(); }
+  void begin_step(std::int64_t step, std::int64_t global_samples, double learning_rate) override {
+    inner_->begin_step(step, global_samples, learning_rate);
+  }
+  void bucket_ready(int bucket) override { inner_->bucket_ready(bucket); }
+  StepOutcome finish_step(const StepVotes& votes) override {
+    {
+      const Lap lap(clock_, Phase::kExchange);
+      delay_(rank_);
+    }
+    return inner_->finish_step(votes);
+  }
+  void allreduce_now(std::span<double> values) override { inner_->allreduce_now(values); }
+  std::vector<double> take_waits() override { return inner_->take_waits(); }
+  std::int64_t take_bytes_exchanged() override { return inner_->take_bytes_exchanged(); }
+
+ private:
+  std::unique_ptr<Exchanger> inner_;
+  LapClock& clock_;
+  Delay delay_;
+  int rank_;
+};
+
+WorkerWraps wraps() {
+  WorkerWraps wraps;
+  if (const std::string folder = variable("REGATTA_TEST_DELIVERED"); !folder.empty())
+    wraps.batches = [folder](auto inner, const Plan&, int rank) {
+      return std::make_unique<RecordedBatches>(std::move(inner), folder, rank);
+    };
+  wraps.before_batch = [delay = Delay("production")](int rank, std::int64_t) { delay(rank); };
+  wraps.evaluation = [](auto inner, int rank) {
+    return std::make_unique<SlowEvaluation>(std::move(inner), Delay("evaluation"), rank);
+  };
+  wraps.optimizer = [](auto inner, int rank) {
+    return std::make_unique<SlowOptimizer>(std::move(inner), Delay("optimizer"), rank);
+  };
+  wraps.exchanger = [](auto inner, LapClock& clock, int rank) {
+    return std::make_unique<SlowExchanger>(std::move(inner), clock, Delay("exchange"), rank);
+  };
+  wraps.model = [](Model& model, int rank) {  // in backward, once a step
+    model.parameters().back().second.register_hook(
+        [delay = Delay("compute"), rank](const at::Tensor&) { delay(rank); });
+  };
+  return wraps;
+}
+
+}  // namespace
+}  // namespace regatta
+
+int main(int argc, char** argv) {
+  return regatta::worker_main(argc, argv, regatta::wraps());
+}

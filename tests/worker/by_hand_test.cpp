@@ -1,0 +1,131 @@
+// `mpirun -np N regatta-worker job.yaml`: what it leaves, what it refuses.
+
+#include <csignal>
+
+#include "common/files.hpp"
+#include "common/hash.hpp"
+#include "tests/worker/worker_runs.hpp"
+
+namespace regatta::test {
+namespace {
+
+using testing::AllOf;
+using testing::HasSubstr;
+
+std::vector<std::string> types_of(const std::vector<JournalLine>& lines) {
+  std::vector<std::string> types;
+  for (const auto& line : lines) types.push_back(type_of(line.body));
+  return types;
+}
+
+TEST_F(WorkerRuns, TwoRanksLeaveAWholeRun) {
+  const ProcessResult ended = run(launch(2, worker(), {job(2).string()}), options_);
+  ASSERT_EQ(ended.exit_code, 0) << ended.text();
+  EXPECT_THAT(types_of(journal()), testing::ElementsAre("start", "first_step", "epoch", "early", "epoch", "stop"))
+      << "ten steps an epoch, and `early` has twenty";
+  for (const char* name : {"job.yaml", "attempt-1/plan.json", "attempt-1/launch.sh", "attempt-1/ranks.jsonl",
+                           "attempt-1/rank-0.log", "attempt-1/rank-1.log"})
+    EXPECT_TRUE(fs::exists(run_dir() / name)) << name;
+  const Json end = result();
+  EXPECT_EQ(end["status"], "done");
+  EXPECT_EQ(end["steps"], 20);
+  EXPECT_EQ(end["weights"]["xxh3"], xxh3_file_hex(run_dir() / "weights.safetensors"));
+  EXPECT_EQ(end["weights"]["bytes"], fs::file_size(run_dir() / "weights.safetensors"));
+  const auto start = std::get<record::Start>(journal().at(0).body);
+  ASSERT_EQ(start.ranks.size(), 2U);
+  EXPECT_EQ(start.parameters, 64 * 16 + 16 + 16 * 4 + 4);
+  EXPECT_EQ(start.gradient_bytes, 4 * start.parameters);
+  EXPECT_EQ(read_file(run_dir() / "job.yaml"), read_file(folder_.path() / "job.yaml"));
+}
+
+TEST_F(WorkerRuns, OneRankNeedsNoLauncherAndItsPlanCanBeRunAgain) {
+  const ProcessResult first = run({worker(), job(1).string(), "--run-dir", run_dir().string()});
+  ASSERT_EQ(first.exit_code, 0) << first.text();
+  const fs::path again = folder_.path() / "again";
+  const ProcessResult second =
+      run({worker(), "--plan", (run_dir() / "attempt-1/plan.json").string(), "--run-dir", again.string(), "--quiet"});
+  ASSERT_EQ(second.exit_code, 0) << second.text();
+  EXPECT_EQ(second.err, "") << "quiet";
+  EXPECT_EQ(xxh3_file_hex(again / "weights.safetensors"), xxh3_file_hex(run_dir() / "weights.safetensors"))
+      << "the same plan on the same machine gives the same bits";
+}
+
+TEST_F(WorkerRuns, ThreadsOfARankWaitAsleepUnlessTheUserSaysOtherwise) {
+  for (const std::string policy : {"passive", "active"}) {
+    fs::remove_all(run_dir());
+    std::string text = read_file(job(1'000'000));
+    text.replace(text.find("ranks: 1"), 8, "ranks: 1, threads: 2");
+    folder_.write("job.yaml", text);
+    if (policy == "active") options_.environment["OMP_WAIT_POLICY"] = "active";
+    Process process({worker(), (folder_.path() / "job.yaml").string(), "--run-dir", run_dir().string()}, options_);
+    ASSERT_TRUE(journal_has("first_step")) << process.err();
+    EXPECT_THAT(read_file("/proc/" + std::to_string(process.pid()) + "/environ"),
+                HasSubstr("OMP_WAIT_POLICY=" + policy));
+    process.signal(SIGTERM);
+    EXPECT_EQ(process.wait().exit_code, 75);
+  }
+}
+
+TEST_F(WorkerRuns, WithoutARunDirectoryItIsKeptAtHome) {
+  options_.environment["REGATTA_HOME"] = (folder_.path() / "home").string();
+  ASSERT_EQ(run({worker(), job(1).string()}, options_).exit_code, 0);
+  int runs = 0;
+  for (const auto& entry : fs::directory_iterator(folder_.path() / "home/runs")) {
+    ++runs;
+    EXPECT_TRUE(is_ulid(entry.path().filename().string()));
+    EXPECT_TRUE(fs::exists(entry.path() / "result.json"));
+  }
+  EXPECT_EQ(runs, 1);
+}
+
+TEST_F(WorkerRuns, AFolderWithAJournalIsRefusedAndLeftAlone) {
+  folder_.write("run/attempt-1/journal.jsonl", "precious\n");
+  const ProcessResult ended = run(launch(2, worker(), {job(1).string()}), options_);
+  EXPECT_EQ(ended.exit_code, 2) << ended.text();
+  EXPECT_EQ(count_of("holds a run already", ended.err), 1) << ended.err;
+  EXPECT_EQ(read_file(run_dir() / "attempt-1/journal.jsonl"), "precious\n");
+  EXPECT_FALSE(fs::exists(run_dir() / "job.yaml"));
+}
+
+TEST_F(WorkerRuns, AWrongConfigurationListsThoseThatExistOnce) {
+  const ProcessResult ended = run(launch(2, worker(), {job(1).string(), "--config", "tow"}), options_);
+  EXPECT_EQ(ended.exit_code, 2) << ended.text();
+  EXPECT_EQ(count_of("tow", ended.err), 1) << ended.err;
+  EXPECT_THAT(ended.err, AllOf(HasSubstr("one"), HasSubstr("two")));
+  EXPECT_FALSE(fs::exists(run_dir())) << "nothing is half done";
+}
+
+TEST_F(WorkerRuns, AConfigurationOfAnotherSizeIsRefused) {
+  const ProcessResult ended = run(launch(2, worker(), {job(1).string(), "--config", "one"}), options_);
+  EXPECT_EQ(ended.exit_code, 2) << ended.text();
+  EXPECT_FALSE(fs::exists(run_dir()));
+}
+
+TEST_F(WorkerRuns, WhatIsNotInThisVersionIsRefusedBeforeAnythingIsMade) {
+  const ProcessResult ended = run(launch(2, worker(), {job(1, "precision: bf16").string()}), options_);
+  EXPECT_EQ(ended.exit_code, 2) << ended.text();
+  EXPECT_EQ(count_of("not in this version", ended.err), 1) << ended.err;
+  EXPECT_FALSE(fs::exists(run_dir()));
+}
+
+TEST_F(WorkerRuns, ASilentWorldOfOneIsRefused) {
+  // What a launcher that the MPI library does not know looks like from inside: every process is alone.
+  options_.environment["OMPI_COMM_WORLD_SIZE"] = "2";
+  options_.environment["OMPI_COMM_WORLD_RANK"] = "0";
+  const ProcessResult by_hand = run({worker(), job(1).string(), "--run-dir", run_dir().string()}, options_);
+  EXPECT_EQ(by_hand.exit_code, 11) << by_hand.text();
+  EXPECT_THAT(by_hand.err, HasSubstr("announces 2 ranks, MPI finds 1"));
+  EXPECT_FALSE(fs::exists(run_dir()));
+}
+
+TEST_F(WorkerRuns, APlanForTwoIsRefusedByAWorldOfOne) {
+  ASSERT_EQ(run(launch(2, worker(), {job(1).string()}), options_).exit_code, 0);
+  const ProcessResult ended = run({worker(), "--plan", (run_dir() / "attempt-1/plan.json").string(), "--run-dir",
+                                   (folder_.path() / "again").string()});
+  EXPECT_EQ(ended.exit_code, 2) << ended.text();
+  EXPECT_THAT(ended.err, HasSubstr("the plan is for 2 ranks, this launch has 1"));
+  EXPECT_FALSE(fs::exists(folder_.path() / "again"));
+}
+
+}  // namespace
+}  // namespace regatta::test

@@ -1,0 +1,175 @@
+// How a run ends when it does not end by itself: asked to stop, damaged data, a full disk, a dead or a stuck rank.
+// Always with the right code, always soon, and nothing is left.
+
+#include <algorithm>
+#include <csignal>
+#include <fstream>
+#include <set>
+
+#include "common/files.hpp"
+#include "tests/worker/worker_runs.hpp"
+
+namespace regatta::test {
+namespace {
+
+using namespace std::chrono_literals;
+using testing::AllOf;
+using testing::HasSubstr;
+
+constexpr int kEndless = 1'000'000;  // epochs
+
+/// Files in shared memory that no process has mapped: what the dead forgot.
+std::set<std::string> forgotten_memory() {
+  std::set<std::string> names;
+  for (const auto& entry : fs::directory_iterator("/dev/shm")) names.insert(entry.path().string());
+  for (const auto& process : fs::directory_iterator("/proc")) {
+    std::ifstream maps(process.path() / "maps");  // not there for what is no process, or has just ended
+    for (std::string line; std::getline(maps, line);)
+      if (const auto at = line.find("/dev/shm/"); at != std::string::npos) names.erase(line.substr(at));
+  }
+  return names;
+}
+
+std::string failing_worker() {
+  return std::string(REGATTA_BIN_DIR) + "/failing_worker";
+}
+
+/// "... after N steps (signal)" in each rank's log.
+std::string last_steps(const std::string& log) {
+  const auto at = log.rfind("after ");
+  return at == std::string::npos ? "none" : log.substr(at, log.find(' ', at + 6) - at);
+}
+
+class Asked : public WorkerRuns, public testing::WithParamInterface<bool> {};
+
+TEST_P(Asked, ToStopAllRanksLeaveAfterTheSameStep) {
+  const bool through_mpirun = GetParam();
+  Process process(launch(2, worker(), {job(kEndless).string()}), options_);
+  ASSERT_TRUE(journal_has("epoch")) << process.err();
+  if (through_mpirun)
+    process.signal(SIGUSR1);
+  else
+    ASSERT_EQ(::kill(pids().at(1), SIGTERM), 0);
+  const ProcessResult ended = process.wait();
+  EXPECT_EQ(ended.exit_code, 75) << ended.text();
+  EXPECT_EQ(result()["status"], "stopped");
+  EXPECT_EQ(result()["reason"], "signal");
+  const auto stop = std::get<record::Stop>(journal().back().body);
+  EXPECT_EQ(stop.exit_code, 75);
+  EXPECT_EQ(last_steps(rank_log(0)), "after " + std::to_string(stop.steps));
+  EXPECT_EQ(last_steps(rank_log(1)), "after " + std::to_string(stop.steps));
+  EXPECT_TRUE(fs::exists(run_dir() / "weights.safetensors"));
+}
+INSTANTIATE_TEST_SUITE_P(By, Asked, testing::Bool(),
+                         [](const auto& asked) { return asked.param ? "Usr1ThroughMpirun" : "TermToOneWorker"; });
+
+class Killed : public WorkerRuns, public testing::WithParamInterface<const char*> {};
+
+TEST_P(Killed, NothingStays) {
+  const std::string victim = GetParam();
+  const std::set<std::string> before = forgotten_memory();
+  Process process(launch(2, worker(), {job(kEndless).string()}), options_);
+  ASSERT_TRUE(journal_has("epoch")) << process.err();
+  const std::vector<pid_t> ranks = pids();
+  ASSERT_EQ(ranks.size(), 2U);
+  ::kill(victim == "mpirun" ? process.pid() : ranks.at(victim == "rank 0" ? 0 : 1), SIGKILL);
+  const ProcessResult ended = process.wait(20s);
+  EXPECT_FALSE(ended.timed_out) << ended.text();
+  EXPECT_NE(ended.exit_code, 0);
+  for (const pid_t rank : ranks) EXPECT_TRUE(wait_until([&] { return !is_running(rank); })) << "a stray rank";
+  if (victim == "mpirun") return;  // who sweeps up is dead
+  EXPECT_TRUE(wait_until([&] {
+    const auto now = forgotten_memory();
+    return std::includes(before.begin(), before.end(), now.begin(), now.end());
+  })) << "shared memory stays";
+}
+INSTANTIATE_TEST_SUITE_P(One, Killed, testing::Values("rank 0", "rank 1", "mpirun"), [](const auto& victim) {
+  std::string name = victim.param;
+  std::erase(name, ' ');
+  return name;
+});
+
+TEST_F(WorkerRuns, DataThatChangedAfterPlanningEndsAllRanksWithOneMessage) {
+  const fs::path data = folder_.path() / "data";
+  fs::create_directories(data);
+  for (const auto& file : fs::directory_iterator(std::string(REGATTA_SOURCE_DIR) + "/jobs/examples/data/mnist"))
+    if (file.path().extension() == ".gz") fs::copy(file.path(), data);
+  const auto text = read_file(job(1));
+  const auto line = text.find("data:");
+  folder_.write("job.yaml", text.substr(0, line) + "data: {format: idx, path: data}\nstop: {epochs: 1}\n" +
+                                text.substr(text.find("train:"), text.find("stop:") - text.find("train:")) +
+                                text.substr(text.find("configurations:")));
+  ASSERT_EQ(run(launch(2, worker(), {(folder_.path() / "job.yaml").string()}), options_).exit_code, 0);
+
+  const fs::path images = data / "mnist-train-images-idx3-ubyte.gz";
+  std::string bytes = read_file(images);
+  bytes[bytes.size() / 2] = static_cast<char>(bytes[bytes.size() / 2] ^ 1);
+  write_file_atomically(images, bytes);
+  auto argv = launch(2, worker(), {"--plan", (run_dir() / "attempt-1/plan.json").string()});
+  argv.back() = (folder_.path() / "again").string();
+  const ProcessResult ended = run(argv, options_, 30s);
+  EXPECT_EQ(ended.exit_code, 10) << ended.text();
+  EXPECT_EQ(count_of(images.string(), ended.err), 1) << ended.err;
+  const Json result = parse_json(read_file(folder_.path() / "again/result.json"), "result");
+  EXPECT_EQ(result["status"], "failed");
+  EXPECT_EQ(result["exit_code"], 10);
+  const auto lines = parse_journal(read_file(folder_.path() / "again/attempt-1/journal.jsonl"));
+  EXPECT_EQ(std::get<record::Stop>(lines.back().body).exit_code, 10);
+}
+
+TEST_F(WorkerRuns, AnErrorOfOneRankEndsTheOthers) {
+  struct Case {
+    const char* wish;
+    int code;
+    const char* message;
+  };
+  for (const auto& [wish, code, message] : {Case{"1 3 data", 10, "rank 1 on"}, Case{"0 3 data", 10, "rank 0 on"},
+                                            Case{"1 0 memory", 16, "out of memory"}}) {
+    fs::remove_all(run_dir());
+    options_.environment["REGATTA_TEST_FAIL"] = wish;
+    const ProcessResult ended = run(launch(2, failing_worker(), {job(kEndless).string()}), options_, 30s);
+    EXPECT_EQ(ended.exit_code, code) << wish << ended.text();
+    EXPECT_THAT(ended.err, HasSubstr(message));
+    for (const pid_t rank : pids()) EXPECT_TRUE(wait_until([&] { return !is_running(rank); })) << wish;
+  }
+}
+
+TEST_F(WorkerRuns, ARankThatNeverComesIsNamedAtTheDeadline) {
+  options_.environment["REGATTA_TEST_FAIL"] = "1 3 stall";
+  const ProcessResult ended = run(launch(2, failing_worker(), {job(kEndless, "deadline: 1").string()}), options_, 30s);
+  EXPECT_EQ(ended.exit_code, 13) << ended.text();
+  EXPECT_THAT(ended.err, AllOf(HasSubstr("rank 0 on"), HasSubstr("at step 4"), HasSubstr("Not arrived: rank 1 on"),
+                               HasSubstr("step 4, data")));
+  EXPECT_THAT(rank_log(0), HasSubstr("Not arrived: rank 1"));
+}
+
+/// Runs it with a limit on the size of files, in units of 512 bytes: a full disk for whoever has no disk to fill.
+std::vector<std::string> limited(int blocks, const std::string& command) {
+  return {"sh", "-c", "trap '' XFSZ; ulimit -f " + std::to_string(blocks) + "; exec " + command};
+}
+
+TEST_F(WorkerRuns, ADiskThatIsFullForTheJournalIsSaid) {
+  const std::string command = worker() + " " + job(kEndless).string() + " --run-dir " + run_dir().string();
+  const ProcessResult ended = run(limited(16, command), {}, 60s);
+  EXPECT_EQ(ended.exit_code, 15) << ended.text();
+  EXPECT_THAT(ended.err, HasSubstr("journal.jsonl"));
+}
+
+TEST_F(WorkerRuns, ADiskThatIsFullForTheWeightsIsRecorded) {
+  const std::string big = read_file(job(1));
+  auto text = big;
+  text.replace(text.find("[16]"), 4, "[512]");  // 140 KB of weights
+  folder_.write("job.yaml", text);
+  const std::string command =
+      worker() + " " + (folder_.path() / "job.yaml").string() + " --run-dir " + run_dir().string();
+  const ProcessResult ended = run(limited(100, command), {}, 60s);
+  EXPECT_EQ(ended.exit_code, 15) << ended.text();
+  EXPECT_FALSE(fs::exists(run_dir() / "weights.safetensors")) << "whole or not there";
+  EXPECT_EQ(result()["status"], "failed");
+  EXPECT_EQ(std::get<record::Stop>(journal().back().body).exit_code, 15);
+  for (const auto& entry : fs::directory_iterator(run_dir()))
+    EXPECT_EQ(entry.path().string().find(".tmp"), std::string::npos) << "a temporary file stays";
+}
+
+}  // namespace
+}  // namespace regatta::test

@@ -1,0 +1,77 @@
+// Against the recurrence written out by hand for one number, and the closed form of a constant gradient.
+
+#include "worker/optimizer.hpp"
+
+#include <ATen/ATen.h>
+#include <gmock/gmock.h>
+
+#include <cmath>
+
+namespace regatta {
+namespace {
+
+Parameter leaf(std::vector<double> values) {
+  return {"p", at::tensor(values, at::kDouble).requires_grad_(true)};
+}
+
+TEST(Sgd, ConstantGradientHasAClosedForm) {
+  const double lr = 0.1, momentum = 0.9, g = 3;
+  const std::vector<Parameter> parameters{leaf({1, -2})};
+  const auto optimizer = make_optimizer({.lr = 1e9, .momentum = momentum}, parameters);  // lr is an argument
+  constexpr int kSteps = 25;
+  for (int step = 0; step < kSteps; ++step) optimizer->apply(0, at::full({2}, g, at::kDouble), lr);
+  // buf_t = g (1 - m^t) / (1 - m), so p_T = p_0 - lr g / (1 - m) (T - m (1 - m^T) / (1 - m)).
+  const double moved =
+      lr * g / (1 - momentum) * (kSteps - momentum * (1 - std::pow(momentum, kSteps)) / (1 - momentum));
+  EXPECT_NEAR(parameters[0].tensor[0].item<double>(), 1 - moved, 1e-11);
+  EXPECT_NEAR(parameters[0].tensor[1].item<double>(), -2 - moved, 1e-11);
+}
+
+struct Rule {
+  const char* name;
+  OptimizerSpec spec;
+};
+
+class SgdRules : public testing::TestWithParam<Rule> {};
+
+TEST_P(SgdRules, FollowTorchsRecurrence) {
+  const OptimizerSpec& spec = GetParam().spec;
+  const std::vector<Parameter> parameters{leaf({0.5}), leaf({2.0})};
+  const auto optimizer = make_optimizer(spec, parameters);
+  std::vector<double> weights{0.5, 2.0}, buffers(2, 0);
+  for (int step = 0; step < 6; ++step) {
+    const double lr = 0.1 / (1 + step);
+    for (std::size_t i = 0; i < 2; ++i) {
+      const double raw = std::sin(step + 10.0 * static_cast<double>(i));
+      optimizer->apply(i, at::full({1}, raw, at::kDouble), lr);
+      double g = raw + spec.weight_decay * weights[i];
+      buffers[i] = step == 0 ? g : spec.momentum * buffers[i] + g;
+      if (spec.momentum != 0) g = spec.nesterov ? g + spec.momentum * buffers[i] : buffers[i];
+      weights[i] -= lr * g;
+      EXPECT_NEAR(parameters[i].tensor.item<double>(), weights[i], 1e-14) << "step " << step;
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Variants, SgdRules,
+                         testing::Values(Rule{"Plain", {}}, Rule{"Momentum", {.momentum = 0.9}},
+                                         Rule{"Decay", {.momentum = 0.9, .weight_decay = 0.01}},
+                                         Rule{"Nesterov", {.momentum = 0.8, .weight_decay = 0.1, .nesterov = true}}),
+                         [](const auto& tested) { return tested.param.name; });
+
+TEST(Sgd, KeepsTheParameterALeafAndTheGradientUntouched) {
+  const std::vector<Parameter> parameters{leaf({1})};
+  const at::Tensor gradient = at::full({1}, 2.0, at::kDouble);
+  const auto optimizer = make_optimizer({.momentum = 0.9}, parameters);
+  optimizer->apply(0, gradient, 0.1);
+  optimizer->apply(0, gradient, 0.1);
+  EXPECT_EQ(gradient.item<double>(), 2.0);
+  EXPECT_TRUE(parameters[0].tensor.is_leaf() && parameters[0].tensor.requires_grad());
+}
+
+TEST(Optimizer, RefusesWhatThisVersionDoesNotDo) {
+  EXPECT_THROW(make_optimizer({.kind = OptimizerKind::kAdam}, {}), ConfigError);
+}
+
+}  // namespace
+}  // namespace regatta

@@ -1,0 +1,178 @@
+// What a worker knows before it trains: its launcher, its command line, its place, its folder.
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <map>
+#include <new>
+
+#include "common/files.hpp"
+#include "tests/support/process.hpp"
+#include "tests/worker/worker_samples.hpp"
+#include "worker/failure.hpp"
+#include "worker/hand_plan.hpp"
+#include "worker/options.hpp"
+#include "worker/rank_context.hpp"
+#include "worker/run_folder.hpp"
+
+namespace regatta {
+namespace {
+
+using testing::HasSubstr;
+
+struct Launch {
+  std::map<std::string, std::string> environment;
+  std::string launcher;
+  int world_size, rank;
+};
+
+TEST(LauncherVariables, AreReadByLauncher) {
+  const std::vector<Launch> table = {
+      {{}, "", 1, 0},
+      {{{"OMPI_COMM_WORLD_SIZE", "4"}, {"OMPI_COMM_WORLD_RANK", "3"}}, "Open MPI", 4, 3},
+      {{{"OMPI_COMM_WORLD_SIZE", "1"}, {"OMPI_COMM_WORLD_RANK", "0"}}, "Open MPI", 1, 0},
+      {{{"SLURM_NTASKS", "8"}, {"SLURM_PROCID", "5"}}, "Slurm", 8, 5},
+      {{{"SLURM_NTASKS", "8"}}, "", 1, 0},  // an allocation alone launches nothing
+      {{{"SLURM_NTASKS", "8"}, {"SLURM_PROCID", "0"}, {"OMPI_COMM_WORLD_SIZE", "2"}, {"OMPI_COMM_WORLD_RANK", "1"}},
+       "Open MPI",
+       2,
+       1},  // mpirun inside a batch script
+      {{{"PMIX_RANK", "2"}}, "PMIx", 0, 2},
+      {{{"PMIX_RANK", "1"}, {"SLURM_NTASKS", "2"}, {"SLURM_PROCID", "1"}}, "Slurm", 2, 1},
+      {{{"PMI_SIZE", "3"}, {"PMI_RANK", "2"}}, "MPICH", 3, 2},
+      {{{"OMPI_COMM_WORLD_SIZE", "two"}, {"OMPI_COMM_WORLD_RANK", "0"}}, "", 1, 0},
+      {{{"OMPI_COMM_WORLD_SIZE", "0"}, {"OMPI_COMM_WORLD_RANK", "0"}}, "", 1, 0},
+  };
+  for (const auto& launch : table) {
+    const LauncherVariables found = launcher_variables([&](const char* name) {
+      const auto entry = launch.environment.find(name);
+      return entry == launch.environment.end() ? nullptr : entry->second.c_str();
+    });
+    EXPECT_EQ(found.launcher, launch.launcher);
+    EXPECT_EQ(found.world_size, launch.world_size) << launch.launcher;
+    EXPECT_EQ(found.rank, launch.rank) << launch.launcher;
+  }
+}
+
+TEST(SoloContext, IsAWorldOfOne) {
+  const auto ranks = make_solo_context();
+  EXPECT_EQ(ranks->world_size(), 1);
+  std::byte* memory = ranks->node_shared(100'000);
+  EXPECT_EQ(reinterpret_cast<std::uintptr_t>(memory) % 64, 0U);
+  for (int i = 0; i < 100'000; ++i) ASSERT_EQ(memory[i], std::byte{0});
+  EXPECT_EQ(ranks->gather("x"), std::vector<std::string>{"x"});
+  EXPECT_EQ(ranks->broadcast("y"), "y");
+}
+
+std::variant<WorkerOptions, ExitCode> parse(std::vector<const char*> words) {
+  words.insert(words.begin(), "regatta-worker");
+  return parse_worker_options(static_cast<int>(words.size()), words.data(), /*speak=*/false);
+}
+
+TEST(Options, AreReadAsWritten) {
+  const auto parsed = parse({"job.yaml", "--config", "two", "--run-dir", "out", "--home", "h", "--quiet"});
+  const auto& options = std::get<WorkerOptions>(parsed);
+  EXPECT_EQ(options.job, "job.yaml");
+  EXPECT_EQ(options.configuration, "two");
+  EXPECT_EQ(options.run_dir, "out");
+  EXPECT_EQ(options.home, "h");
+  EXPECT_TRUE(options.quiet);
+  EXPECT_FALSE(options.plan);
+  EXPECT_EQ(std::get<WorkerOptions>(parse({"--plan", "p.json"})).plan, "p.json");
+}
+
+TEST(Options, RefuseWhatMakesNoSense) {
+  const std::vector<std::vector<const char*>> table = {{},
+                                                       {"job.yaml", "--plan", "p.json"},
+                                                       {"--plan", "p.json", "--config", "two"},
+                                                       {"job.yaml", "--nonsense"},
+                                                       {"a", "b"}};
+  for (const auto& words : table) EXPECT_EQ(std::get<ExitCode>(parse(words)), ExitCode::kBadConfig);
+  EXPECT_EQ(std::get<ExitCode>(parse({"--help"})), ExitCode::kDone);
+  EXPECT_EQ(std::get<ExitCode>(parse({"--version"})), ExitCode::kDone);
+}
+
+struct Site {
+  const char* what;
+  std::vector<RankSite> sites;
+  int threads;
+  bool launched;
+  std::vector<std::vector<int>> cores;
+  bool contended;
+  int nodes;
+};
+
+TEST(PlaceByHand, KeepsTheLaunchersBindingOrDealsCoresOut) {
+  const std::vector<Site> table = {
+      {"bound by mpirun", {{"a", {0}}, {"a", {1}}}, 1, true, {{0}, {1}}, false, 1},
+      {"bound the other way round", {{"a", {1}}, {"a", {0}}}, 1, true, {{1}, {0}}, false, 1},
+      {"not bound", {{"a", {0, 1}}, {"a", {0, 1}}}, 1, true, {{0}, {1}}, false, 1},
+      {"alone, without a launcher", {{"a", {0, 1}}}, 1, false, {}, false, 1},
+      {"more ranks than cores", {{"a", {0}}, {"a", {0}}}, 1, true, {}, true, 1},
+      {"two hosts, bound", {{"a", {0}}, {"b", {0}}}, 1, true, {{0}, {0}}, false, 2},
+  };
+  for (const auto& row : table) {
+    JobSpec job;
+    ConfigurationSpec configuration;
+    configuration.name = "c";
+    configuration.ranks = static_cast<int>(row.sites.size());
+    configuration.threads = row.threads;
+    const Placement placement = place_by_hand(job, configuration, row.sites, row.launched);
+    EXPECT_EQ(placement.cores, row.cores) << row.what;
+    EXPECT_EQ(placement.contended, row.contended) << row.what;
+    EXPECT_EQ(placement.nodes, row.nodes) << row.what;
+    EXPECT_EQ(placement.ranks, *configuration.ranks) << row.what;
+  }
+}
+
+TEST(PlaceByHand, SitesTravelAsText) {
+  const RankSite site = decode_site(encode_site({"node-1", {0, 2, 4}}));
+  EXPECT_EQ(site.host, "node-1");
+  EXPECT_EQ(site.cores, (std::vector<int>{0, 2, 4}));
+}
+
+TEST(RunFolder, IsWhereTheOptionsSay) {
+  const Plan plan = test::small_plan(10, 2, {1});
+  EXPECT_EQ(run_folder({.run_dir = "/a/b"}, plan).attempt, "/a/b/attempt-1");
+  EXPECT_EQ(run_folder({.home = "/h"}, plan).run, fs::path("/h/runs") / plan.run.value);
+}
+
+TEST(RunFolder, RefusesOneThatHasAJournal) {
+  const test::TemporaryFolder folder;
+  const RunFolder run = run_folder({.run_dir = folder.path()}, test::small_plan(10, 2, {1}));
+  EXPECT_NO_THROW(refuse_used(run));
+  folder.write("attempt-1/journal.jsonl", "");
+  EXPECT_THROW(refuse_used(run), ConfigError);
+}
+
+Failure failure_of(const std::function<void()>& work) {
+  try {
+    work();
+  } catch (...) {
+    return current_failure();
+  }
+  return {};
+}
+
+TEST(Failure, HasTheCodeOfItsCause) {
+  EXPECT_EQ(failure_of([] { throw DataError("d"); }).code, ExitCode::kData);
+  EXPECT_EQ(failure_of([] { throw IoError("d"); }).code, ExitCode::kDisk);
+  EXPECT_EQ(failure_of([] { throw CommError("d", ExitCode::kLostPeer); }).code, ExitCode::kLostPeer);
+  EXPECT_EQ(failure_of([] { throw std::bad_alloc(); }).code, ExitCode::kOutOfMemory);
+  EXPECT_EQ(failure_of([] { throw std::logic_error("bug"); }).message, "bug");
+}
+
+TEST(Failure, AloneIsAgreedAtOnce) {
+  const auto ranks = make_solo_context();
+  EXPECT_NO_THROW(agree(*ranks, [] {}));
+  try {
+    agree(*ranks, [] { throw DataError("damaged"); });
+    FAIL() << "expected an AgreedError";
+  } catch (const AgreedError& error) {
+    EXPECT_EQ(error.exit_code(), ExitCode::kData);
+    EXPECT_STREQ(error.what(), "damaged");
+  }
+}
+
+}  // namespace
+}  // namespace regatta

@@ -1,0 +1,39 @@
+#pragma once
+// Where a rank's batches come from. The trainer sees only this interface.
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <vector>
+
+namespace regatta {
+
+/// This rank's part of one global batch. May hold 0 samples.
+struct Batch {
+  at::Tensor inputs;                  // (B, C, H, W) float32 or float64, normalised
+  at::Tensor targets;                 // (B) int64
+  std::vector<std::int64_t> samples;  // (B) indices into the training set, as delivered
+  std::int64_t global_samples = 0;    // over all ranks
+};
+
+/// Owned by the trainer's caller; `start_epoch` and `next` on the trainer thread.
+class BatchSource {
+ public:
+  virtual ~BatchSource() = default;
+  virtual std::int64_t batches_per_epoch() const = 0;
+  /// Starts producing epoch `epoch` (from 1), ahead of demand.
+  virtual void start_epoch(int epoch) = 0;
+  /// Batch 0, 1, ... of the epoch; blocks until it is ready. Its tensors stay valid until the next call.
+  /// Rethrows what the producer threw (DataError).
+  virtual const Batch& next() = 0;
+};
+
+/// This rank's contiguous part of the test set, in batches; not shuffled.
+class EvaluationSource {
+ public:
+  virtual ~EvaluationSource() = default;
+  virtual std::int64_t batches() const = 0;
+  virtual const Batch& batch(std::int64_t index) = 0;  ///< `samples` are indices into the test set
+};
+
+}  // namespace regatta

@@ -1,0 +1,52 @@
+#include "worker/epoch_summary.hpp"
+
+#include "cluster/bill.hpp"
+#include "common/error.hpp"
+
+namespace regatta {
+
+PhaseSeconds split_waits(PhaseSeconds laps, std::span<const double> own, std::span<const double> least) {
+  REGATTA_ENSURE(own.size() == least.size(), "every rank joins every collective");
+  double straggler_s = 0;
+  for (std::size_t i = 0; i < own.size(); ++i) straggler_s += own[i] - least[i];
+  laps[Phase::kExchange] -= straggler_s;
+  laps[Phase::kStragglerWait] += straggler_s;
+  return laps;
+}
+
+record::Epoch epoch_record(const Plan& plan, const EpochTotals& totals, const std::optional<TestFigures>& test,
+                           std::span<const RankEpoch> rows, std::int64_t bytes_exchanged) {
+  REGATTA_ENSURE(!rows.empty(), "rank 0 has a row of its own");
+  record::Epoch line;
+  line.epoch = totals.epoch;
+  line.first_step = totals.first_step;
+  line.last_step = totals.last_step;
+  line.complete = totals.complete;
+  line.samples = totals.samples;
+  line.train_loss = totals.loss_sum / static_cast<double>(totals.samples);
+  line.learning_rate = totals.learning_rate;
+  line.bytes_exchanged = bytes_exchanged;
+  if (test) {
+    line.test_loss = test->loss;
+    line.test_accuracy = test->accuracy;
+  }
+
+  const double ranks = static_cast<double>(rows.size());
+  for (const RankEpoch& row : rows) {
+    line.wall_s += row.wall_s / ranks;
+    for (std::size_t phase = 0; phase < kPhases; ++phase)
+      line.seconds.values[phase] += row.seconds.values[phase] / ranks;
+  }
+  line.train_s = line.wall_s - line.seconds[Phase::kEvaluation] - line.seconds[Phase::kCheckpoint];
+  line.samples_per_s = static_cast<double>(totals.samples) / line.train_s;
+  if (plan.price) {
+    const Holding holding{.nodes = plan.placement.nodes,
+                          .ranks = plan.placement.ranks,
+                          .threads = plan.placement.threads,
+                          .cores_per_node = plan.placement.cores_per_node};
+    line.cost = holding_cost(*plan.price, holding, from_seconds(line.wall_s));
+  }
+  return line;
+}
+
+}  // namespace regatta

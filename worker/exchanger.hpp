@@ -1,0 +1,86 @@
+#pragma once
+// How gradients meet (DESIGN: exchange). After `finish_step` every rank holds the same parameters of step t+1; nobody
+// reads gradients between. The mean over the global batch is taken once, inside.
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "common/records.hpp"
+#include "jobs/plan.hpp"
+
+namespace regatta {
+
+class LapClock;
+class Optimizer;
+class RankContext;
+class Watchdog;
+
+/// A trainable tensor, in registration order, the same on all ranks. `tensor` is a leaf that requires grad.
+struct Parameter {
+  std::string name;
+  at::Tensor tensor;
+};
+
+/// What each rank brings to a step beside its gradients. Summed over ranks with the last bucket: no message of its own.
+struct StepVotes {
+  double loss_sum = 0;  ///< over this rank's samples
+  int stop = 0;         ///< 1: this rank was asked to stop (a signal)
+  int budget = 0;       ///< 1: the time that may be spent is spent
+  int failed = 0;       ///< 1: this rank cannot go on (non-finite loss); all ranks leave after the same step
+};
+/// The same on every rank.
+struct StepOutcome {
+  double loss = 0;  ///< global mean
+  bool stop = false;
+  bool budget = false;
+  bool failed = false;  ///< also when the global loss is not finite
+};
+
+class Exchanger {
+ public:
+  virtual ~Exchanger() = default;
+  virtual const char* name() const = 0;
+  virtual int buckets() const = 0;
+  virtual std::int64_t gradient_bytes() const = 0;
+  virtual const std::string& bucket_plan_hash() const = 0;  ///< agreed by all ranks
+
+  /// Before forward. `global_samples` divides the summed gradients; `learning_rate` is this step's.
+  virtual void begin_step(std::int64_t step, std::int64_t global_samples, double learning_rate) = 0;
+  /// All gradients of this bucket exist on this rank. Called inside backward, by the exchanger's own hooks, in bucket
+  /// order or not; its time is `exchange`, never `compute`.
+  virtual void bucket_ready(int bucket) = 0;
+  /// Publishes what is missing (zeros from a rank without samples), sums, divides once, applies the optimizer; when a
+  /// rank failed nothing is applied. Collective. Lap phases: exchange (and a straggler share, see `waits`), optimizer.
+  virtual StepOutcome finish_step(const StepVotes& votes) = 0;
+  /// Sums `values` over all ranks at once: batch norm and metrics. Collective. Lap phase: exchange.
+  virtual void allreduce_now(std::span<double> values) = 0;
+
+  /// Exposed wait of this rank in each collective since the last call, seconds; as many on every rank. The trainer
+  /// takes the minimum over ranks of each as `exchange` and the rest as `straggler_wait`, once an epoch.
+  virtual std::vector<double> take_waits() = 0;
+  /// Gradient bytes that this rank handed to collectives since the last call.
+  virtual std::int64_t take_bytes_exchanged() = 0;
+};
+
+/// What every exchanger works with. The references outlive it; the optimizer's parameters are the same tensors.
+struct ExchangerParts {
+  std::vector<Parameter> parameters;  ///< all of one dtype
+  BucketLimits limits;
+  std::unique_ptr<Optimizer> optimizer;
+  LapClock& clock;
+  Watchdog& watchdog;
+  RankContext& ranks;
+};
+
+/// One rank: divides and applies, no wire.
+std::unique_ptr<Exchanger> make_solo_exchanger(ExchangerParts parts);
+/// MPI_Allreduce by bucket over the context's communicator. Collective: agrees on the bucket plan, throws CommError
+/// naming the rank that has another.
+std::unique_ptr<Exchanger> make_mpi_exchanger(ExchangerParts parts);
+
+}  // namespace regatta

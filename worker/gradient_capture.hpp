@@ -1,0 +1,47 @@
+#pragma once
+// Takes each parameter's gradient the moment autograd has made it, and leaves `.grad` empty: no pass that zeroes, none
+// that accumulates. The one place that knows autograd's hooks.
+
+#include <cstdint>
+#include <functional>
+#include <vector>
+
+#include "worker/bucket_plan.hpp"
+#include "worker/exchanger.hpp"
+
+namespace regatta {
+
+/// Hooks live on the parameters as long as this object. Trainer thread only: a backward pass on the CPU runs its hooks
+/// on the thread that called it. Time in hooks is the lap phase exchange.
+class GradientCapture {
+ public:
+  using Publish = std::function<void(std::size_t parameter, const at::Tensor& gradient)>;
+  using BucketReady = std::function<void(int bucket)>;
+
+  /// `publish` gets each gradient and may keep it; `bucket_ready` follows the last one of a bucket.
+  GradientCapture(std::vector<Parameter> parameters, const BucketPlan& plan, LapClock& clock, Publish publish,
+                  BucketReady bucket_ready);
+  ~GradientCapture();
+  GradientCapture(const GradientCapture&) = delete;
+  GradientCapture& operator=(const GradientCapture&) = delete;
+
+  void begin_step();  ///< forgets what the last step brought
+  bool has(std::size_t parameter) const { return present_[parameter]; }
+
+ private:
+  class Hook;
+  void take(std::size_t parameter, const at::Tensor& tensor);
+
+  std::vector<Parameter> parameters_;
+  const BucketPlan& plan_;
+  LapClock& clock_;
+  Publish publish_;
+  BucketReady bucket_ready_;
+  std::vector<bool> present_;  // by parameter
+  std::vector<int> missing_;   // gradients by bucket
+};
+
+/// Parameters' sizes as make_bucket_plan wants them. Requires one dtype for all.
+BucketPlan bucket_plan_of(const std::vector<Parameter>& parameters, const BucketLimits& limits);
+
+}  // namespace regatta

@@ -1,0 +1,68 @@
+#include "worker/journal.hpp"
+
+#include <utility>
+
+#include "worker/link_client.hpp"
+
+namespace regatta {
+
+namespace {
+
+constexpr Duration kProgressEvery = std::chrono::milliseconds(250);
+
+/// Opens journal.jsonl for the first time ever.
+fs::path fresh_journal(const fs::path& attempt_dir) {
+  fs::path path = attempt_dir / "journal.jsonl";
+  if (fs::exists(path))
+    throw IoError(path.string() + ": there is a journal already; an attempt is written once. Give another --run-dir.");
+  return path;
+}
+
+}  // namespace
+
+Json to_json(const RankEpoch& row) {
+  return {{"epoch", row.epoch},     {"rank", row.rank},     {"host", row.host},
+          {"samples", row.samples}, {"wall_s", row.wall_s}, {"seconds", to_json(row.seconds)}};
+}
+
+RankEpoch rank_epoch_from_json(const Json& json) {
+  return {.epoch = json_get<int>(json, "epoch"),
+          .rank = json_get<int>(json, "rank"),
+          .host = json_get<std::string>(json, "host"),
+          .samples = json_get<std::int64_t>(json, "samples"),
+          .wall_s = json_get<double>(json, "wall_s"),
+          .seconds = phase_seconds_from_json(json_at(json, "seconds"))};
+}
+
+Journal::Journal(fs::path attempt_dir, RunId run, int attempt, LinkClient* link, Heard heard)
+    : folder_(std::move(attempt_dir)),
+      run_(std::move(run)),
+      attempt_(attempt),
+      link_(link),
+      heard_(std::move(heard)),
+      lines_(fresh_journal(folder_), /*exclusive=*/true),
+      ranks_(folder_ / "ranks.jsonl", /*exclusive=*/true) {
+  sync_folder(folder_);
+}
+
+void Journal::write(const RecordBody& body) {
+  lines_.append(to_json(JournalLine{run_, attempt_, seq_ + 1, wall_now(), body}).dump());
+  ++seq_;
+  if (link_ != nullptr) link_->send(JournalNotice{seq_});
+  if (heard_) heard_(body);
+}
+
+void Journal::write_ranks(const std::vector<RankEpoch>& rows) {
+  std::string lines;
+  for (const auto& row : rows) lines += (lines.empty() ? "" : "\n") + to_json(row).dump();
+  if (!rows.empty()) ranks_.append(lines);
+}
+
+void Journal::progress(const Progress& progress) {
+  const SteadyTime now = std::chrono::steady_clock::now();
+  if (link_ == nullptr || now - last_progress_ < kProgressEvery) return;
+  last_progress_ = now;
+  link_->send(progress);
+}
+
+}  // namespace regatta

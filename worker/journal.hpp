@@ -1,0 +1,50 @@
+#pragma once
+// Rank 0's journal of an attempt: journal.jsonl, ranks.jsonl and the quick notice over the link.
+
+#include <filesystem>
+#include <functional>
+#include <vector>
+
+#include "common/files.hpp"
+#include "common/link.hpp"
+#include "common/records.hpp"
+
+namespace regatta {
+
+class LinkClient;
+
+/// ranks.jsonl: {"epoch", "rank", "host", "samples", "seconds": {...}, "wall_s"}; one line a rank and epoch.
+struct RankEpoch {
+  int epoch = 0, rank = 0;
+  std::string host;
+  std::int64_t samples = 0;
+  double wall_s = 0;
+  PhaseSeconds seconds;
+};
+Json to_json(const RankEpoch&);
+RankEpoch rank_epoch_from_json(const Json&);
+
+/// Rank 0 only, trainer thread only. A line is durable when `write` returns; only then the link is told.
+class Journal {
+ public:
+  /// Told of every line once it is durable, on the trainer thread.
+  using Heard = std::function<void(const RecordBody&)>;
+
+  /// Refuses a folder that has a journal already (IoError). `link` may be null, `heard` empty.
+  Journal(std::filesystem::path attempt_dir, RunId run, int attempt, LinkClient* link, Heard heard = {});
+  void write(const RecordBody& body);
+  void write_ranks(const std::vector<RankEpoch>& rows);
+  void progress(const Progress& progress);  ///< over the link only; rate-limited to four a second
+
+ private:
+  std::filesystem::path folder_;
+  RunId run_;
+  int attempt_;
+  LinkClient* link_;
+  Heard heard_;
+  std::int64_t seq_ = 0;
+  AppendFile lines_, ranks_;
+  SteadyTime last_progress_{};
+};
+
+}  // namespace regatta

@@ -1,0 +1,178 @@
+// Design note. Batch b of an epoch lies in buffer b mod 3. The trainer holds batch taken-1, the producer may make up to
+// batch taken+1: the three never meet. `start_epoch` sets the counts back and raises `generation_`; a batch that was
+// being made for an older generation is thrown away, and with it its error.
+
+#include "worker/loader.hpp"
+
+#include <algorithm>
+#include <array>
+#include <condition_variable>
+#include <exception>
+#include <mutex>
+#include <thread>
+#include <utility>
+
+#include "jobs/sample_order.hpp"
+#include "jobs/shares.hpp"
+#include "worker/batch_buffer.hpp"
+
+namespace regatta {
+
+namespace {
+
+constexpr std::int64_t kAhead = 2;
+constexpr std::size_t kBuffers = kAhead + 1;
+
+/// The most samples that the rank gets in any batch: a full one's share, or the short last one's (never more by a whole
+/// sample, but rounding may favour it).
+std::int64_t largest_share(const Plan& plan, int rank) {
+  const auto share = [&](std::int64_t size) { return share_of({0, size}, plan.shares, rank).size(); };
+  const std::int64_t count = plan.dataset.train_count, batch = plan.training.train.batch;
+  return std::max(share(std::min(batch, count)), share(count % batch));
+}
+
+class Loader final : public BatchSource {
+ public:
+  Loader(const Plan& plan, const DecodedSplit& train, int rank, BeforeBatch before)
+      : plan_(plan),
+        train_(train),
+        rank_(rank),
+        before_(std::move(before)),
+        batches_(regatta::batches_per_epoch(plan.dataset.train_count, plan.training.train.batch)),
+        normalisation_(plan.dataset),
+        buffers_{BatchBuffer(plan, largest_share(plan, rank)), BatchBuffer(plan, largest_share(plan, rank)),
+                 BatchBuffer(plan, largest_share(plan, rank))},
+        producer_([this] { produce(); }) {}
+
+  ~Loader() override {
+    {
+      const std::lock_guard lock(mutex_);
+      ending_ = true;
+    }
+    changed_.notify_all();
+    producer_.join();
+  }
+  Loader(const Loader&) = delete;
+  Loader& operator=(const Loader&) = delete;
+
+  std::int64_t batches_per_epoch() const override { return batches_; }
+
+  void start_epoch(int epoch) override {
+    {
+      const std::lock_guard lock(mutex_);
+      epoch_ = epoch;
+      ++generation_;
+      taken_ = made_ = 0;
+      error_ = nullptr;
+    }
+    changed_.notify_all();
+  }
+
+  const Batch& next() override {
+    std::unique_lock lock(mutex_);
+    REGATTA_ENSURE(epoch_ > 0 && taken_ < batches_, "a batch beyond the end of its epoch");
+    changed_.wait(lock, [&] { return made_ > taken_ || error_ != nullptr; });
+    if (made_ <= taken_) std::rethrow_exception(error_);
+    const Batch& batch = buffer(taken_++).batch();
+    lock.unlock();
+    changed_.notify_all();
+    return batch;
+  }
+
+ private:
+  BatchBuffer& buffer(std::int64_t batch) { return buffers_[static_cast<std::size_t>(batch) % kBuffers]; }
+
+  void produce() {
+    std::unique_lock lock(mutex_);
+    for (;;) {
+      changed_.wait(lock, [&] {
+        const bool wanted = epoch_ > 0 && error_ == nullptr && made_ < std::min(batches_, taken_ + kAhead);
+        return ending_ || wanted;
+      });
+      if (ending_) return;
+      const std::int64_t batch = made_;
+      const int epoch = epoch_, generation = generation_;
+      lock.unlock();
+      std::exception_ptr error;
+      try {
+        if (before_) before_(batch);
+        make(epoch, batch);
+      } catch (...) {
+        error = std::current_exception();
+      }
+      lock.lock();
+      if (generation != generation_) continue;
+      if (error == nullptr)
+        ++made_;
+      else
+        error_ = error;
+      changed_.notify_all();
+    }
+  }
+
+  void make(int epoch, std::int64_t batch) {
+    const SampleOrder order(plan_.dataset.train_count, plan_.training.train.seed, epoch);
+    const PositionRange global = global_batch(plan_.dataset.train_count, plan_.training.train.batch, batch);
+    const PositionRange mine = share_of(global, plan_.shares, rank_);
+    buffer(batch).fill(train_, normalisation_, mine.size(), global.size(),
+                       [&](std::int64_t i) { return order(mine.begin + i); });
+  }
+
+  const Plan& plan_;
+  const DecodedSplit train_;
+  const int rank_;
+  const BeforeBatch before_;
+  const std::int64_t batches_;
+  const Normalisation normalisation_;
+  std::array<BatchBuffer, kBuffers> buffers_;
+
+  std::mutex mutex_;  // guards what follows
+  std::condition_variable changed_;
+  int epoch_ = 0, generation_ = 0;
+  std::int64_t made_ = 0, taken_ = 0;
+  std::exception_ptr error_;
+  bool ending_ = false;
+  std::thread producer_;  // last: it starts when everything else is there
+};
+
+constexpr std::int64_t kEvaluationBatch = 1000;  // over all ranks; more would only take memory
+
+class TestPart final : public EvaluationSource {
+ public:
+  TestPart(const Plan& plan, const DecodedSplit& test, int rank)
+      : test_(test),
+        part_(share_of({0, test.count}, plan.shares, rank)),
+        batch_size_(
+            std::max<std::int64_t>(1, std::min(plan.training.train.batch, kEvaluationBatch) / plan.placement.ranks)),
+        normalisation_(plan.dataset),
+        buffer_(plan, std::min(batch_size_, part_.size())) {}
+
+  std::int64_t batches() const override { return part_.size() == 0 ? 0 : batches_per_epoch(part_.size(), batch_size_); }
+
+  const Batch& batch(std::int64_t index) override {
+    REGATTA_ENSURE(index >= 0 && index < batches(), "a batch beyond the test set");
+    const PositionRange range = global_batch(part_.size(), batch_size_, index);
+    buffer_.fill(test_, normalisation_, range.size(), range.size(),
+                 [&](std::int64_t i) { return part_.begin + range.begin + i; });
+    return buffer_.batch();
+  }
+
+ private:
+  const DecodedSplit test_;
+  const PositionRange part_;
+  const std::int64_t batch_size_;
+  const Normalisation normalisation_;
+  BatchBuffer buffer_;
+};
+
+}  // namespace
+
+std::unique_ptr<BatchSource> make_loader(const Plan& plan, const DecodedSplit& train, int rank, BeforeBatch before) {
+  return std::make_unique<Loader>(plan, train, rank, std::move(before));
+}
+
+std::unique_ptr<EvaluationSource> make_evaluation_source(const Plan& plan, const DecodedSplit& test, int rank) {
+  return std::make_unique<TestPart>(plan, test, rank);
+}
+
+}  // namespace regatta

@@ -1,0 +1,146 @@
+// The simple exchange, and the oracle of those to come. One flat buffer holds the gradient in bucket order and, after
+// the last bucket, the step's votes, so that they cost no message:
+//
+//   | bucket 0 (last parameters) | bucket 1 | ... | bucket n-1 (first parameters) | loss_sum stop budget failed |
+//
+// Hooks copy gradients in while backward runs; finish_step sums bucket by bucket with a blocking MPI_Allreduce.
+// Every rank calls the same collectives in the same order, with or without samples.
+
+#include <ATen/ATen.h>
+#include <c10/core/GradMode.h>
+
+#include <cmath>
+#include <limits>
+
+#include "common/error.hpp"
+#include "worker/exchanger.hpp"
+#include "worker/gradient_capture.hpp"
+#include "worker/lap_clock.hpp"
+#include "worker/mpi.hpp"
+#include "worker/optimizer.hpp"
+#include "worker/rank_context.hpp"
+
+namespace regatta {
+namespace {
+
+constexpr std::int64_t kVotes = 4;
+
+MPI_Datatype mpi_type(at::ScalarType type) {
+  REGATTA_ENSURE(type == at::kFloat || type == at::kDouble, "MPI sums float and double");
+  return type == at::kFloat ? MPI_FLOAT : MPI_DOUBLE;
+}
+
+class MpiExchanger final : public Exchanger {
+ public:
+  explicit MpiExchanger(ExchangerParts parts)
+      : parts_(std::move(parts)),
+        communicator_(communicator(parts_.ranks)),
+        plan_(bucket_plan_of(parts_.parameters, parts_.limits)),
+        flat_(at::zeros({plan_.elements + kVotes}, parts_.parameters[0].tensor.scalar_type())),
+        type_(mpi_type(flat_.scalar_type())),
+        capture_(
+            parts_.parameters, plan_, parts_.clock,
+            [this](std::size_t i, const at::Tensor& gradient) { views_[i].copy_(gradient); },
+            [this](int bucket) { bucket_ready(bucket); }) {
+    for (std::size_t i = 0; i < plan_.slots.size(); ++i) {
+      const BucketSlot& slot = plan_.slots[i];
+      views_.push_back(flat_.narrow(0, slot.offset, slot.count).view(parts_.parameters[i].tensor.sizes()));
+    }
+    agree_on_bucket_plan(plan_, parts_.ranks);
+  }
+
+  const char* name() const override { return "mpi"; }
+  int buckets() const override { return static_cast<int>(plan_.buckets.size()); }
+  std::int64_t gradient_bytes() const override {
+    return plan_.elements * static_cast<std::int64_t>(flat_.element_size());
+  }
+  const std::string& bucket_plan_hash() const override { return plan_.hash; }
+
+  void begin_step(std::int64_t step, std::int64_t global_samples, double learning_rate) override {
+    step_ = step;
+    global_samples_ = global_samples;
+    learning_rate_ = learning_rate;
+    capture_.begin_step();
+  }
+
+  void bucket_ready(int bucket) override { parts_.watchdog.post(step_, bucket, "backward"); }
+
+  StepOutcome finish_step(const StepVotes& votes) override {
+    const c10::NoGradGuard no_grad;
+    const StepOutcome outcome = sum_buckets(votes);
+    if (!outcome.failed) apply();
+    return outcome;
+  }
+
+  void allreduce_now(std::span<double> values) override {
+    const Lap lap(parts_.clock, Phase::kExchange);
+    allreduce(values.data(), static_cast<std::int64_t>(values.size()), MPI_DOUBLE, "sum of metrics");
+  }
+
+  std::vector<double> take_waits() override { return std::exchange(waits_, {}); }
+  std::int64_t take_bytes_exchanged() override { return std::exchange(bytes_exchanged_, 0); }
+
+ private:
+  StepOutcome sum_buckets(const StepVotes& votes) {
+    const Lap lap(parts_.clock, Phase::kExchange);
+    for (std::size_t i = 0; i < views_.size(); ++i)
+      if (!capture_.has(i)) views_[i].zero_();
+    std::array<double, kVotes> ballot{votes.loss_sum, double(votes.stop), double(votes.budget), double(votes.failed)};
+    at::Tensor tail = flat_.narrow(0, plan_.elements, kVotes);
+    at::Tensor ballot_view = at::from_blob(ballot.data(), {kVotes}, at::kDouble);
+    tail.copy_(ballot_view);
+
+    char* bytes = static_cast<char*>(flat_.mutable_data_ptr());
+    for (std::size_t b = 0; b < plan_.buckets.size(); ++b) {
+      const BucketRange& bucket = plan_.buckets[b];
+      const bool last = b + 1 == plan_.buckets.size();
+      parts_.watchdog.post(step_, static_cast<int>(b), "exchange");
+      allreduce(bytes + bucket.begin * static_cast<std::int64_t>(flat_.element_size()),
+                bucket.end - bucket.begin + (last ? kVotes : 0), type_, "sum of gradients");
+    }
+    bytes_exchanged_ += gradient_bytes();
+
+    ballot_view.copy_(tail);
+    StepOutcome outcome{
+        .loss = ballot[0] / static_cast<double>(global_samples_), .stop = ballot[1] > 0, .budget = ballot[2] > 0};
+    outcome.failed = ballot[3] > 0 || !std::isfinite(outcome.loss);
+    return outcome;
+  }
+
+  /// The mean is taken here and nowhere else.
+  void apply() {
+    const Lap lap(parts_.clock, Phase::kOptimizer);
+    flat_.div_(global_samples_);
+    for (std::size_t i = 0; i < views_.size(); ++i) parts_.optimizer->apply(i, views_[i], learning_rate_);
+  }
+
+  void allreduce(void* data, std::int64_t count, MPI_Datatype type, const char* what) {
+    REGATTA_ENSURE(count <= std::numeric_limits<int>::max(), "MPI 3 counts in int: lower the bucket limit");
+    const auto start = std::chrono::steady_clock::now();
+    {
+      const WatchedWait wait(parts_.watchdog, what);
+      check_mpi(MPI_Allreduce(MPI_IN_PLACE, data, static_cast<int>(count), type, MPI_SUM, communicator_), what);
+    }
+    waits_.push_back(seconds(std::chrono::steady_clock::now() - start));
+  }
+
+  ExchangerParts parts_;
+  MPI_Comm communicator_;  // the context's
+  BucketPlan plan_;
+  at::Tensor flat_;  // (elements + kVotes), gradients' dtype
+  MPI_Datatype type_;
+  std::vector<at::Tensor> views_;  // by parameter, into flat_
+  GradientCapture capture_;
+  std::int64_t step_ = 0, global_samples_ = 0;
+  double learning_rate_ = 0;
+  std::vector<double> waits_;  // seconds by collective
+  std::int64_t bytes_exchanged_ = 0;
+};
+
+}  // namespace
+
+std::unique_ptr<Exchanger> make_mpi_exchanger(ExchangerParts parts) {
+  return std::make_unique<MpiExchanger>(std::move(parts));
+}
+
+}  // namespace regatta

@@ -1,0 +1,57 @@
+#include "worker/node_dataset.hpp"
+
+#include <cstddef>
+
+#include "worker/failure.hpp"
+
+namespace regatta {
+
+namespace {
+
+constexpr double kSlowestBytesPerSecond = 5e6;  // a cold network file system; decoding itself runs at 200e6
+
+std::size_t aligned(std::size_t bytes) {
+  return (bytes + kCacheLine - 1) / kCacheLine * kCacheLine;
+}
+
+/// Where the parts lie in the node's block: train pixels, train labels, test pixels, test labels.
+struct Layout {
+  std::size_t train_labels, test_pixels, test_labels, bytes;
+
+  explicit Layout(const DatasetIndex& index) {
+    const auto sample = static_cast<std::size_t>(index.sample_bytes());
+    const auto train = static_cast<std::size_t>(index.train_count), test = static_cast<std::size_t>(index.test_count);
+    train_labels = aligned(train * sample);
+    test_pixels = train_labels + aligned(train * sizeof(std::int64_t));
+    test_labels = test_pixels + aligned(test * sample);
+    bytes = test_labels + aligned(test * sizeof(std::int64_t));
+  }
+};
+
+RawSamples at(std::byte* block, std::size_t pixels, std::size_t labels) {
+  return {reinterpret_cast<std::uint8_t*>(block + pixels), reinterpret_cast<std::int64_t*>(block + labels)};
+}
+
+}  // namespace
+
+NodeDataset decode_on_node(const Plan& plan, RankContext& ranks, Watchdog& watchdog) {
+  const DatasetIndex& index = plan.dataset;
+  const Layout layout(index);
+  std::byte* block = ranks.node_shared(layout.bytes);
+  const RawSamples train = at(block, 0, layout.train_labels);
+  const RawSamples test = at(block, layout.test_pixels, layout.test_labels);
+
+  const Duration before = watchdog.deadline();
+  watchdog.set_deadline(before + from_seconds(static_cast<double>(layout.bytes) / kSlowestBytesPerSecond));
+  agree(ranks, [&] {
+    if (ranks.local_rank() != 0) return;
+    const TrainingSpec& training = plan.training;
+    decode_split(index, training.data, training.train.seed, Split::kTrain, train);
+    if (index.test_count > 0) decode_split(index, training.data, training.train.seed, Split::kTest, test);
+  });
+  ranks.node_barrier();  // orders the decoder's writes before the others' reads
+  watchdog.set_deadline(before);
+  return {{index.train_count, train.pixels, train.labels}, {index.test_count, test.pixels, test.labels}};
+}
+
+}  // namespace regatta

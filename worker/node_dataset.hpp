@@ -1,0 +1,27 @@
+#pragma once
+// The dataset once a node: decoded into shared memory by local rank 0, read by every rank of the host.
+
+#include <cstdint>
+
+#include "jobs/plan.hpp"
+#include "worker/rank_context.hpp"
+#include "worker/watchdog.hpp"
+
+namespace regatta {
+
+/// One decoded split; owned by the node's shared memory, so valid as long as the RankContext. Read-only: any thread.
+struct DecodedSplit {
+  std::int64_t count = 0;
+  const std::uint8_t* pixels = nullptr;  // (count, C, H, W) uint8
+  const std::int64_t* labels = nullptr;  // (count) int64
+};
+
+struct NodeDataset {
+  DecodedSplit train, test;
+};
+
+/// Collective. Returns when the whole node may read. Damaged or changed files throw the same AgreedError (kData) on
+/// every rank of every host. The deadline is stretched while decoding, by the size of the data.
+NodeDataset decode_on_node(const Plan& plan, RankContext& ranks, Watchdog& watchdog);
+
+}  // namespace regatta

@@ -1,0 +1,69 @@
+#include "worker/rank_log.hpp"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cerrno>
+
+#include "common/error.hpp"
+#include "common/time.hpp"
+
+namespace regatta {
+
+namespace {
+
+/// One write a line, so that the lines of several ranks do not mix on a shared stderr.
+void write_line(int descriptor, std::string line) {
+  line += '\n';
+  [[maybe_unused]] const auto written = ::write(descriptor, line.data(), line.size());
+}
+
+}  // namespace
+
+RankLog::~RankLog() {
+  if (descriptor_ >= 0) ::close(descriptor_);
+}
+
+void RankLog::open(const std::filesystem::path& attempt_dir, int rank, const std::string& host) {
+  const auto path = attempt_dir / ("rank-" + std::to_string(rank) + ".log");
+  set_rank(rank, host);
+  const std::lock_guard lock(mutex_);
+  descriptor_ = ::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
+  if (descriptor_ < 0) {
+    write_line(STDERR_FILENO, "regatta-worker: cannot open " + path.string() + ": " + errno_text(errno));
+    return;
+  }
+  for (auto& line : early_) write_line(descriptor_, std::move(line));
+  early_.clear();
+}
+
+void RankLog::set_rank(int rank, const std::string& host) {
+  const std::lock_guard lock(mutex_);
+  rank_ = rank;
+  host_ = host;
+}
+
+void RankLog::info(const std::string& text) {
+  write("info", text, !quiet_ && rank_ == 0);
+}
+void RankLog::warning(const std::string& text) {
+  write("warning", text, !quiet_ && rank_ == 0);
+}
+void RankLog::error(const std::string& text, bool agreed) {
+  // What one rank alone knows names it.
+  const std::string where = agreed || host_.empty() ? "" : "rank " + std::to_string(rank_) + " on " + host_ + ": ";
+  write("error", where + text, !agreed || rank_ == 0);
+}
+
+void RankLog::write(std::string_view level, const std::string& text, bool to_stderr) {
+  const std::lock_guard lock(mutex_);
+  std::string line = to_text(wall_now()) + " " + std::string(level) + " " + text;
+  if (to_stderr)
+    write_line(STDERR_FILENO, "regatta-worker: " + (level == "info" ? text : std::string(level) + ": " + text));
+  if (descriptor_ >= 0)
+    write_line(descriptor_, std::move(line));
+  else
+    early_.push_back(std::move(line));
+}
+
+}  // namespace regatta

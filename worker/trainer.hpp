@@ -1,0 +1,49 @@
+#pragma once
+// The step loop and what surrounds it: epochs, evaluation, stops, the journal's lines. The loop itself fits on a
+// screen.
+
+#include <atomic>
+#include <functional>
+#include <memory>
+
+#include "jobs/models.hpp"
+#include "jobs/plan.hpp"
+#include "worker/batch_source.hpp"
+#include "worker/exchanger.hpp"
+#include "worker/journal.hpp"
+#include "worker/lap_clock.hpp"
+#include "worker/rank_context.hpp"
+
+namespace regatta {
+
+/// Everything a trainer works with; owned by the caller (worker.cpp, or a test that wraps a part).
+struct TrainerParts {
+  const Plan& plan;
+  RankContext& ranks;
+  Watchdog& watchdog;
+  LapClock& clock;
+  Model& model;
+  BatchSource& batches;
+  EvaluationSource* evaluation;  ///< null: train.evaluate is never
+  Exchanger& exchanger;
+  Journal* journal;                         ///< rank 0 only
+  const std::atomic<bool>& stop_requested;  ///< set by USR1 and TERM
+  SteadyTime process_start;
+};
+
+/// How training ended, the same on every rank.
+struct TrainingResult {
+  std::string reason;  ///< epochs | max_time | signal | non_finite
+  ExitCode exit_code = ExitCode::kDone;
+  int epochs = 0;  ///< complete
+  std::int64_t steps = 0;
+  double train_loss = 0;
+  std::optional<double> test_loss, test_accuracy;
+};
+
+/// Collective. Trains until the first stop; writes first_step, early, heartbeat, epoch and rank lines (not start, not
+/// stop). An epoch that was cut short is recorded with `complete` false; it is evaluated when time ran out, so that the
+/// final weights have figures, and not after a signal or a non-finite loss. Throws CommError, DataError, IoError.
+TrainingResult train(TrainerParts parts);
+
+}  // namespace regatta

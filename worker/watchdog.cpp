@@ -1,0 +1,174 @@
+// Design note. The trainer thread writes its state into a post: a private one at first, one in node-shared memory after
+// `share_posts`. The watchdog's thread only reads it. Of the ranks of a host that all wait for the same late one, the
+// first to see it speaks; the others give it time to end the job, and speak as well when it does not.
+
+#include "worker/watchdog.hpp"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <condition_variable>
+#include <mutex>
+#include <thread>
+
+#include "worker/posts.hpp"
+#include "worker/rank_context.hpp"
+
+namespace regatta {
+
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr Duration kLook = 1s;
+constexpr Duration kOthersMaySpeak = 2s;  // longer than a launcher takes to end the ranks of a host
+
+std::int64_t steady_now() {
+  return std::chrono::duration_cast<Duration>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
+/// The start of the shared block.
+struct Board {
+  std::atomic<std::int32_t> spoken{0};
+};
+constexpr std::size_t kPostsAt = 64;
+static_assert(sizeof(Board) <= kPostsAt);
+
+}  // namespace
+
+struct Watchdog::Impl {
+  OnExpiry on_expiry;
+  std::atomic<std::int64_t> deadline_ns;
+  const std::string host = host_name();
+
+  Post own;                        // used until posts are shared, and again after
+  std::atomic<Post*> mine = &own;  // trainer thread writes through it
+  int waits_deep = 0;              // trainer thread only: a wait inside a wait is one
+
+  std::mutex mutex;  // guards what follows, and keeps shared memory mapped while the thread reads it
+  std::condition_variable wake;
+  Board* board = nullptr;
+  Post* posts = nullptr;
+  int post_count = 0;
+  bool ending = false;
+  std::thread thread;
+
+  void watch();
+  bool expired(std::int64_t now);
+  std::string message(std::int64_t now) const;
+};
+
+void Watchdog::Impl::watch() {
+  std::unique_lock lock(mutex);
+  while (!ending) {
+    const Duration look = std::min(kLook, Duration(deadline_ns.load()) / 8);
+    wake.wait_for(lock, std::max<Duration>(look, 1ms));
+    const std::int64_t now = steady_now();
+    if (ending || !expired(now)) continue;
+    const std::string text = message(now);
+    lock.unlock();
+    on_expiry(text);
+    return;
+  }
+}
+
+bool Watchdog::Impl::expired(std::int64_t now) {
+  const std::int64_t since = mine.load()->waiting_since;
+  if (since == 0 || now - since <= deadline_ns) return false;
+  if (board == nullptr || board->spoken.exchange(1) == 0) return true;
+  return now - since > deadline_ns + kOthersMaySpeak.count();
+}
+
+std::string Watchdog::Impl::message(std::int64_t now) const {
+  const Post& post = *mine.load();
+  const std::string late = posts == nullptr ? std::string() : late_ranks(posts, post_count, post, host, now);
+  const std::string in = post.bucket >= 0 ? fmt::format(", bucket {}", post.bucket.load()) : "";
+  const double limit_s = static_cast<double>(deadline_ns) / 1e9;
+  const double waited_s = static_cast<double>(now - post.waiting_since) / 1e9;
+  return fmt::format(
+      "rank {} on {} waited {:.1f} s in {} at step {}{} ({}), longer than the deadline of {:.1f} s\n"
+      "  {}\n"
+      "  If the ranks are only slow, raise train.deadline.",
+      post.rank.load(), host, waited_s, post.wait.text(), post.step.load(), in, post.phase.text(), limit_s,
+      late.empty() ? "Every rank of this host has arrived: look at the logs of the other hosts."
+                   : "Not arrived: " + late);
+}
+
+Watchdog::Watchdog(Duration deadline, OnExpiry on_expiry) : impl_(std::make_unique<Impl>()) {
+  impl_->on_expiry = std::move(on_expiry);
+  impl_->deadline_ns = deadline.count();
+  impl_->own.pid = ::getpid();
+  impl_->own.phase.set("start");
+  impl_->own.posted_at = steady_now();
+  impl_->thread = std::thread([impl = impl_.get()] { impl->watch(); });
+}
+
+Watchdog::~Watchdog() {
+  {
+    const std::lock_guard lock(impl_->mutex);
+    impl_->ending = true;
+  }
+  impl_->wake.notify_one();
+  impl_->thread.join();
+}
+
+void Watchdog::share_posts(RankContext& ranks) {
+  impl_->own.rank = ranks.rank();
+  if (ranks.local_size() == 1) return;
+  const auto count = static_cast<std::size_t>(ranks.local_size());
+  std::byte* memory = ranks.node_shared(kPostsAt + count * sizeof(Post));
+  auto* posts = reinterpret_cast<Post*>(memory + kPostsAt);
+  Post& mine = posts[ranks.local_rank()];
+  mine.pid = impl_->own.pid.load();
+  mine.rank = ranks.rank();
+  mine.copy_state(impl_->own);
+  ranks.node_barrier();  // from here on every post is filled
+  mine.waits = impl_->own.waits.load();
+  const std::lock_guard lock(impl_->mutex);
+  impl_->board = reinterpret_cast<Board*>(memory);
+  impl_->posts = posts;
+  impl_->post_count = ranks.local_size();
+  impl_->mine = &mine;
+}
+
+void Watchdog::unshare_posts() {
+  const std::lock_guard lock(impl_->mutex);
+  impl_->own.copy_state(*impl_->mine.load());
+  impl_->mine = &impl_->own;
+  impl_->board = nullptr;
+  impl_->posts = nullptr;
+  impl_->post_count = 0;
+}
+
+void Watchdog::set_deadline(Duration deadline) {
+  impl_->deadline_ns = deadline.count();
+  impl_->wake.notify_one();
+}
+
+Duration Watchdog::deadline() const {
+  return Duration(impl_->deadline_ns.load());
+}
+
+void Watchdog::post(std::int64_t step, int bucket, const char* phase) {
+  Post& mine = *impl_->mine.load(std::memory_order_relaxed);
+  mine.step = step;
+  mine.bucket = bucket;
+  mine.phase.set(phase);
+  mine.posted_at = steady_now();
+}
+
+void Watchdog::wait_begin(const char* what) {
+  if (impl_->waits_deep++ > 0) return;
+  Post& mine = *impl_->mine.load(std::memory_order_relaxed);
+  mine.wait.set(what);
+  mine.waits.fetch_add(1);
+  mine.waiting_since = steady_now();
+}
+
+void Watchdog::wait_end() {
+  if (--impl_->waits_deep > 0) return;
+  impl_->mine.load(std::memory_order_relaxed)->waiting_since = 0;
+}
+
+}  // namespace regatta

@@ -1,0 +1,274 @@
+// Design note. Start-up is a row of collective steps. What one rank does for the others (reading, planning, decoding,
+// opening the journal) runs inside `agree`, so that its failure is everybody's: one message, the same code, an orderly
+// end. An error that one rank alone meets afterwards ends differently: it says what happened and leaves without
+// waiting, because the others stand in a collective that it will never join; the launcher ends them.
+
+#include "worker/worker.hpp"
+
+#include <fmt/format.h>
+#include <torch/version.h>
+#include <unistd.h>
+
+#include <utility>
+#include <vector>
+
+#include "common/files.hpp"
+#include "worker/attempt_record.hpp"
+#include "worker/failure.hpp"
+#include "worker/hand_plan.hpp"
+#include "worker/loader.hpp"
+#include "worker/mpi.hpp"
+#include "worker/node_dataset.hpp"
+#include "worker/pinning.hpp"
+#include "worker/rank_log.hpp"
+#include "worker/run_folder.hpp"
+#include "worker/signals.hpp"
+#include "worker/trainer.hpp"
+
+namespace regatta {
+
+namespace {
+
+constexpr Duration kStartDeadline = std::chrono::seconds(60);  // MPI_Init over a slow network, cold file systems
+constexpr Duration kFirstDeadline = std::chrono::seconds(10);  // train.deadline auto, until steps were measured
+
+/// One rank, from a context to an exit code.
+class Worker {
+ public:
+  Worker(const WorkerOptions& options, const WorkerWraps& wraps, const LauncherVariables& variables, RankLog& log,
+         const StopSignals& signals, Watchdog& watchdog, RankContext& ranks)
+      : options_(options),
+        wraps_(wraps),
+        launched_(!variables.launcher.empty()),
+        log_(log),
+        signals_(signals),
+        watchdog_(watchdog),
+        ranks_(ranks),
+        process_start_(process_start()) {}
+
+  ExitCode run() {
+    try {
+      watchdog_.share_posts(ranks_);
+      get_plan();
+      open_folder();
+      const ExitCode code = train_plan();
+      ranks_.barrier();  // nobody leaves before rank 0 has written everything
+      return code;
+    } catch (const AgreedError& error) {
+      log_.error(error.what(), /*agreed=*/true);
+      if (record_) record_->close_failed(error.exit_code(), error.what());
+      return error.exit_code();
+    } catch (...) {
+      const Failure failure = current_failure();
+      log_.error(failure.message);
+      if (record_) record_->close_failed(failure.code, failure.message);
+      ranks_.abandon();
+      return failure.code;
+    }
+  }
+
+ private:
+  /// Rank 0 reads or makes the plan; everybody gets it.
+  void get_plan() {
+    std::vector<RankSite> sites;
+    if (options_.job)
+      for (const auto& text : ranks_.gather(encode_site(this_site()))) sites.push_back(decode_site(text));
+    std::string text;
+    agree(ranks_, [&] {
+      if (ranks_.rank() != 0) return;
+      const Plan plan = options_.job ? plan_by_hand(options_, sites, launched_) : read_plan();
+      check_world(plan);
+      folder_ = run_folder(options_, plan);
+      refuse_used(folder_);
+      prepare_run_folder(folder_, options_, plan);
+      text = Json{{"plan", to_json(plan)}, {"run_dir", folder_.run.string()}}.dump();
+    });
+    const Json message = parse_json(ranks_.broadcast(std::move(text)), "rank 0's plan");
+    plan_ = plan_from_json(json_at(message, "plan"));
+    folder_.run = json_get<std::string>(message, "run_dir");
+    folder_.attempt = folder_.run / ("attempt-" + std::to_string(plan_.attempt));
+  }
+
+  Plan read_plan() const {
+    try {
+      return plan_from_json(parse_json(read_file(*options_.plan), options_.plan->string()));
+    } catch (const IoError& error) {
+      throw ConfigError("--plan " + options_.plan->string() + ": " + error.what());
+    }
+  }
+
+  void check_world(const Plan& plan) const {
+    if (plan.placement.ranks != ranks_.world_size())
+      throw ConfigError(
+          fmt::format("the plan is for {} ranks, this launch has {}\n  Start it as launch.sh beside the plan "
+                      "does; a launcher that MPI does not know gives every process a world of its own.",
+                      plan.placement.ranks, ranks_.world_size()));
+    if (plan.placement.backend != Backend::kMpi)
+      throw ConfigError(fmt::format("backend {}: not in this version; use mpi", to_text(plan.placement.backend)));
+  }
+
+  void open_folder() {
+    log_.open(folder_.attempt, ranks_.rank(), host_name());
+    agree(ranks_, [&] {
+      if (ranks_.rank() == 0) record_.emplace(plan_, folder_, process_start_, log_);
+    });
+    const Placement& place = plan_.placement;
+    log_.info(fmt::format("run {} in {}: configuration {}, ranks {}, threads each {}, {} on {} samples",
+                          plan_.run.value, folder_.run.string(), place.configuration, place.ranks, place.threads,
+                          to_text(plan_.training.model.kind), plan_.dataset.train_count));
+  }
+
+  ExitCode train_plan() {
+    const std::vector<std::string> warnings = gather_warnings(take_place(plan_.placement, ranks_.rank()));
+    const NodeDataset data = decode_on_node(plan_, ranks_, watchdog_);
+    const TrainSpec& spec = plan_.training.train;
+    LapClock clock;
+    std::unique_ptr<Model> model;
+    agree(ranks_, [&] { model = make_model(plan_.training.model, plan_.dataset, spec.precision, spec.seed); });
+    if (wraps_.model) wraps_.model(*model, ranks_.rank());
+    const auto exchanger = make_exchanger(*model, clock);
+    const auto batches = make_batches(data);
+    const auto evaluation = make_evaluation(data);
+    write_start(*model, *exchanger, warnings);
+    watchdog_.set_deadline(spec.deadline_s ? from_seconds(*spec.deadline_s) : kFirstDeadline);
+
+    const TrainingResult result = train({.plan = plan_,
+                                         .ranks = ranks_,
+                                         .watchdog = watchdog_,
+                                         .clock = clock,
+                                         .model = *model,
+                                         .batches = *batches,
+                                         .evaluation = evaluation.get(),
+                                         .exchanger = *exchanger,
+                                         .journal = record_ ? &record_->journal() : nullptr,
+                                         .stop_requested = signals_.requested(),
+                                         .process_start = process_start_});
+    finish(*model, result);
+    return result.exit_code;
+  }
+
+  std::unique_ptr<Exchanger> make_exchanger(const Model& model, LapClock& clock) {
+    std::vector<Parameter> parameters;
+    for (const auto& [name, tensor] : model.parameters()) parameters.push_back({name, tensor});
+    auto optimizer = make_optimizer(plan_.training.train.optimizer, parameters);
+    if (wraps_.optimizer) optimizer = wraps_.optimizer(std::move(optimizer), ranks_.rank());
+    ExchangerParts parts{parameters, plan_.buckets, std::move(optimizer), clock, watchdog_, ranks_};
+    auto exchanger =
+        ranks_.world_size() == 1 ? make_solo_exchanger(std::move(parts)) : make_mpi_exchanger(std::move(parts));
+    return wraps_.exchanger ? wraps_.exchanger(std::move(exchanger), clock, ranks_.rank()) : std::move(exchanger);
+  }
+
+  std::unique_ptr<BatchSource> make_batches(const NodeDataset& data) {
+    BeforeBatch before;
+    if (wraps_.before_batch)
+      before = [hook = wraps_.before_batch, rank = ranks_.rank()](std::int64_t batch) { hook(rank, batch); };
+    auto batches = make_loader(plan_, data.train, ranks_.rank(), std::move(before));
+    return wraps_.batches ? wraps_.batches(std::move(batches), plan_, ranks_.rank()) : std::move(batches);
+  }
+
+  /// Nothing when the job does not evaluate, or has nothing to evaluate on.
+  std::unique_ptr<EvaluationSource> make_evaluation(const NodeDataset& data) {
+    if (plan_.training.train.evaluate == Evaluate::kNever || data.test.count == 0) return nullptr;
+    auto source = make_evaluation_source(plan_, data.test, ranks_.rank());
+    return wraps_.evaluation ? wraps_.evaluation(std::move(source), ranks_.rank()) : std::move(source);
+  }
+
+  std::vector<std::string> gather_warnings(const std::vector<std::string>& own) {
+    std::vector<std::string> all;
+    for (const auto& text : own) log_.warning(text);
+    for (const auto& text : ranks_.gather(Json(own).dump()))
+      for (const auto& warning : parse_json(text, "a rank's warnings")) all.push_back(warning.get<std::string>());
+    return all;
+  }
+
+  void write_start(const Model& model, const Exchanger& exchanger, const std::vector<std::string>& warnings) {
+    const auto rank = static_cast<std::size_t>(ranks_.rank());
+    const auto& cores = plan_.placement.cores;
+    const Json place{{"local_rank", ranks_.local_rank()},
+                     {"host", host_name()},
+                     {"cores", cores.empty() ? std::vector<int>() : cores.at(rank)},
+                     {"pid", ::getpid()}};
+    record::Start start{.backend = to_text(plan_.placement.backend),
+                        .threads = plan_.placement.threads,
+                        .precision = to_text(plan_.training.train.precision),
+                        .exchanger = exchanger.name(),
+                        .regatta = REGATTA_VERSION,
+                        .torch = TORCH_VERSION,
+                        .mpi = ranks_.world_size() > 1 ? mpi_library_version() : "",
+                        .gradient_bytes = exchanger.gradient_bytes(),
+                        .buckets = exchanger.buckets(),
+                        .bucket_plan_hash = exchanger.bucket_plan_hash(),
+                        .dataset_key = plan_.dataset.key,
+                        .warnings = warnings};
+    for (const auto& text : ranks_.gather(place.dump())) {
+      const Json json = parse_json(text, "a rank's place");
+      start.ranks.push_back({.rank = static_cast<int>(start.ranks.size()),
+                             .local_rank = json_get<int>(json, "local_rank"),
+                             .host = json_get<std::string>(json, "host"),
+                             .cores = json_get<std::vector<int>>(json, "cores"),
+                             .pid = json_get<std::int64_t>(json, "pid")});
+    }
+    for (const auto& [name, tensor] : model.parameters()) start.parameters += tensor.numel();
+    start.startup_s = seconds(std::chrono::steady_clock::now() - process_start_);
+    agree(ranks_, [&] {
+      if (record_) record_->journal().write(start);
+    });
+  }
+
+  void finish(const Model& model, const TrainingResult& result) {
+    const std::string message =
+        result.exit_code == ExitCode::kNonFiniteLoss
+            ? fmt::format("the loss is not finite at step {}: lower train.optimizer.lr", result.steps)
+            : "";
+    const bool usable = result.exit_code != ExitCode::kNonFiniteLoss;
+    if (!message.empty()) log_.error(message, /*agreed=*/true);
+    agree(ranks_, [&] {
+      if (!record_) return;
+      std::optional<WeightsFile> weights;
+      if (usable) weights = write_weights(folder_.run, model, plan_);
+      record_->close(result, message, weights);
+    });
+    log_.info(fmt::format("{} after {} steps ({})", usable ? "done" : "failed", result.steps, result.reason));
+  }
+
+  const WorkerOptions& options_;
+  const WorkerWraps& wraps_;
+  const bool launched_;
+  RankLog& log_;
+  const StopSignals& signals_;
+  Watchdog& watchdog_;
+  RankContext& ranks_;
+  const SteadyTime process_start_;
+  Plan plan_;
+  RunFolder folder_;
+  std::optional<AttemptRecord> record_;  // rank 0, from open_folder on
+};
+
+std::unique_ptr<RankContext> make_context(const LauncherVariables& variables, Watchdog& watchdog) {
+  return variables.world_size == 1 ? make_solo_context() : make_mpi_context(variables, watchdog);
+}
+
+}  // namespace
+
+ExitCode run_worker(const WorkerOptions& options, const LeaveNow& leave_now, const WorkerWraps& wraps) {
+  RankLog log(options.quiet);
+  try {
+    const StopSignals signals;
+    const LauncherVariables variables = launcher_variables();
+    log.set_rank(variables.rank, host_name());
+    die_with_launcher(variables);
+    Watchdog watchdog(kStartDeadline, [&](const std::string& message) {
+      log.error(message);
+      leave_now(ExitCode::kDeadline);
+    });
+    const auto ranks = make_context(variables, watchdog);
+    log.set_rank(ranks->rank(), host_name());
+    return Worker(options, wraps, variables, log, signals, watchdog, *ranks).run();
+  } catch (...) {  // before there was a world
+    const Failure failure = current_failure();
+    log.error(failure.message);
+    return failure.code;
+  }
+}
+
+}  // namespace regatta
