@@ -92,15 +92,21 @@ std::string sentence(const RunState& run, const Owner& dead) {
 }
 
 /// This process as the run's owner; nothing when another command was quicker.
-std::optional<Owner> adopt(Ledger& ledger, const RunState& run) {
+/// A dead owner writes no more, so a run that is read after its owner's death and is still open stays open until somebody
+/// adopts it; and who adopts it first makes the append of the others fail.
+std::optional<Owner> adopt(Ledger& ledger, const std::string& id, const Owner& dead) {
+  const auto abandoned = [&] {
+    const Adoption now = load(ledger, id);
+    return now.run().owner == dead && !is_final(now.run().status);
+  };
+  if (!abandoned()) return {};
   Owner me = this_process();
-  me.fence = run.owner->fence + 1;
-  const Event event{
-      .at = wall_now(), .run_id = run.id.value, .source = "coordinator", .kind = "owner", .body = to_json(me)};
+  me.fence = dead.fence + 1;
+  const Event event{.at = wall_now(), .run_id = id, .source = "coordinator", .kind = "owner", .body = to_json(me)};
   try {
-    ledger.append({event}, run.owner);
+    ledger.append({event}, dead);
   } catch (const IoError&) {
-    if (load(ledger, run.id.value).run().owner == run.owner) throw;
+    if (abandoned()) throw;
     return {};
   }
   return me;
@@ -133,12 +139,15 @@ bool is_alive(const Owner& owner) {
 }
 
 std::vector<std::string> recover(Ledger& ledger) {
+  return recover(ledger, load_state(ledger));
+}
+
+std::vector<std::string> recover(Ledger& ledger, const State& seen) {
   std::vector<std::string> said;
-  const State state = load_state(ledger);
-  for (const auto& [id, run] : state.runs) {
+  for (const auto& [id, run] : seen.runs) {
     if (is_final(run.status) || !run.owner || is_alive(*run.owner)) continue;
     try {
-      if (const auto me = adopt(ledger, run)) said.push_back(close_run(ledger, id, *me, *run.owner));
+      if (const auto me = adopt(ledger, id, *run.owner)) said.push_back(close_run(ledger, id, *me, *run.owner));
     } catch (const IoError& error) {
       said.push_back("run " + id + " stays open: " + error.what());
     }

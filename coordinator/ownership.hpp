@@ -24,5 +24,7 @@ bool is_alive(const Owner& owner);
 /// Returns a sentence for each. Idempotent; safe when two commands do it at once. A run that cannot be closed is said
 /// and left for the next command.
 std::vector<std::string> recover(Ledger& ledger);
+/// The same for a state that was read a moment ago; what has changed since then is seen.
+std::vector<std::string> recover(Ledger& ledger, const State& seen);
 
 }  // namespace regatta

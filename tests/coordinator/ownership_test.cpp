@@ -234,6 +234,16 @@ TEST_F(Recovery, TwoCommandsAtOnceCloseARunOnce) {
   EXPECT_EQ(kinds["owner"], 2);
 }
 
+TEST_F(Recovery, ARunThatItsOwnerClosedBeforeItDiedStaysClosed) {
+  const Owner dead = killed_coordinator([&](const Owner& me) { return opening(files_, me); });
+  Ledger ledger(ledger_file_);
+  const State seen = load_state(ledger);
+  ledger.append({end_event(seen.runs.at(kOwnedRun), at(20))}, dead);  // its last word, after this command looked
+  const auto events = ledger.events().size();
+  EXPECT_TRUE(recover(ledger, seen).empty());
+  EXPECT_EQ(ledger.events().size(), events);
+}
+
 TEST(Owners, AnotherProcessWithTheSameIdIsNotTheOwner) {
   Owner me = this_process();
   EXPECT_TRUE(is_alive(me));
