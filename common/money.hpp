@@ -1,5 +1,6 @@
 #pragma once
-// Money is int64 nano-USD: decimal text in, decimal text out, integer arithmetic between. It never passes through double.
+// Money is int64 nano-USD: decimal text in, decimal text out, integer arithmetic between. It never passes through
+// double.
 
 #include <compare>
 #include <cstdint>
@@ -21,6 +22,9 @@ struct NanoUsd {
   NanoUsd operator-(NanoUsd other) const { return {nano - other.nano}; }
   NanoUsd& operator+=(NanoUsd other) { return *this = *this + other; }
 };
+
+/// For figures that people or JSON read as doubles; sums never do.
+inline constexpr double kUsdPerNano = 1e-9;
 
 /// "0.08925" -> 89'250'000. Digits, one optional dot, at most nine decimals, optional leading '-'.
 /// Nothing for anything else (exponents, signs of currency, overflow): the caller knows where the text stood.

@@ -31,12 +31,10 @@ std::optional<BreakEven> break_even(const MeasuredRow& cheapest, const Ranking& 
     if (other->row.pool == cheapest.row.pool || !other->row.price) continue;
     const NanoUsd price = lowest_price(*other, cheapest.row.usd_per_epoch.mean);
     if (price.nano == 0) return {};  // free of charge is what it would take, and then they are equal
-    constexpr double kUsdPerNano = 1e-9;
     return BreakEven{.pool = other->row.pool,
                      .usd_per_node_hour = price,
                      .sentence = cheapest.row.configuration + " stays cheapest until pool " + other->row.pool +
-                                 " costs less than " + dollars(static_cast<double>(price.nano) * kUsdPerNano) +
-                                 " per node-hour"};
+                                 " costs less than " + dollars(price) + " per node-hour"};
   }
   return {};
 }

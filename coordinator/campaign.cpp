@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "coordinator/figures.hpp"
 #include "coordinator/ingest.hpp"
 #include "jobs/spec_reader.hpp"
 
@@ -56,7 +57,7 @@ std::string ending_words(const std::string& name, const RunState& run) {
   if (run.status != RunStatus::kDone) return name + ": " + to_text(run.status) + ": " + run.reason;
   const auto& attempt = run.attempts.back();
   std::string words = fmt::format("{}: done in {}", name, clock_text(from_seconds(attempt.held_s.value_or(0))));
-  if (run.bill) words += ", " + rough_usd(run.bill->total);
+  if (run.bill) words += ", " + dollars(run.bill->total);
   return words;
 }
 

@@ -25,10 +25,19 @@ std::string figure(double value) {
   return std::isfinite(value) ? fmt::format("{:.{}f}", value, decimals_for(value, kDigits)) : kUnknown;
 }
 
-std::string dollars(double value) {
-  if (!std::isfinite(value)) return kUnknown;
-  constexpr int kCents = 2;
-  return fmt::format("${:.{}f}", value, std::max(kCents, decimals_for(value, kDigits)));
+std::string dollars(double usd) {
+  if (!std::isfinite(usd)) return kUnknown;
+  constexpr int kCents = 2, kNanos = 9;
+  const int decimals = std::clamp(decimals_for(usd, kDigits), kCents, kNanos);
+  return fmt::format("{}${:.{}f}", usd < 0 ? "-" : "", std::abs(usd), decimals);
+}
+
+std::string dollars(NanoUsd amount) {
+  return dollars(static_cast<double>(amount.nano) * kUsdPerNano);
+}
+
+std::string dollars(const std::optional<NanoUsd>& amount) {
+  return amount ? dollars(*amount) : kUnknown;
 }
 
 std::string with_spread(const Interval& interval) {

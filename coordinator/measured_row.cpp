@@ -125,7 +125,6 @@ std::vector<const record::Epoch*> counted_epochs(const RunState& run) {
 }
 
 Interval epoch_cost(const MeasuredRow& measured, const Price& price) {
-  constexpr double kUsdPerNano = 1e-9;
   std::vector<std::vector<double>> costs;
   for (const auto& walls : measured.walls) {
     auto& of_repeat = costs.emplace_back();

@@ -7,6 +7,7 @@
 #include <filesystem>
 
 #include "cluster/launcher.hpp"
+#include "coordinator/figures.hpp"
 #include "coordinator/ingest.hpp"
 #include "coordinator/process_table.hpp"
 #include "coordinator/text_table.hpp"
@@ -87,13 +88,13 @@ std::string sentence(const RunState& run, const Owner& dead) {
                                  run.configuration, to_text(run.status), dead.pid);
   if (!run.attempts.empty() && run.attempts.back().held_s)
     text += fmt::format("; held {}", duration_text(*run.attempts.back().held_s));
-  if (run.bill) text += ", " + usd_text(run.bill->total);
+  if (run.bill) text += ", " + dollars(run.bill->total);
   return text;
 }
 
 /// This process as the run's owner; nothing when another command was quicker.
-/// A dead owner writes no more, so a run that is read after its owner's death and is still open stays open until somebody
-/// adopts it; and who adopts it first makes the append of the others fail.
+/// A dead owner writes no more, so a run that is read after its owner's death and is still open stays open until
+/// somebody adopts it; and who adopts it first makes the append of the others fail.
 std::optional<Owner> adopt(Ledger& ledger, const std::string& id, const Owner& dead) {
   const auto abandoned = [&] {
     const Adoption now = load(ledger, id);

@@ -9,6 +9,8 @@
 #include <cmath>
 #include <vector>
 
+#include "coordinator/figures.hpp"
+
 namespace regatta {
 
 namespace {
@@ -40,13 +42,6 @@ std::string clock_text(Duration duration) {
   return fmt::format("{}:{:02}:{:02}", total / 3600, total / 60 % 60, total % 60);
 }
 
-std::string rough_usd(NanoUsd amount) {
-  const double usd = static_cast<double>(amount.nano) * 1e-9;  // for people only; bills stay in nano-dollars
-  if (usd == 0) return "$0";
-  const int decimals = std::clamp(2 - static_cast<int>(std::floor(std::log10(std::abs(usd)))), 2, 9);
-  return fmt::format("${:.{}f}", usd, decimals);
-}
-
 double fraction_done(int epoch, std::int64_t step, std::int64_t steps_per_epoch, std::optional<std::int64_t> epochs,
                      Duration trained, std::optional<double> max_time_s) {
   double fraction = 0;
@@ -72,7 +67,7 @@ std::string progress_line(const ProgressView& view, int width) {
   std::vector<Part> parts{{0, view.name}, {6, bar(view.fraction, kBarWidth)}, {1, epoch_text(view)}};
   if (view.loss) parts.push_back({4, fmt::format("loss {:.4f}", *view.loss)});
   if (view.samples_per_s) parts.push_back({5, fmt::format("{:.0f} samples/s", *view.samples_per_s)});
-  if (view.cost) parts.push_back({2, rough_usd(*view.cost)});
+  if (view.cost) parts.push_back({2, dollars(*view.cost)});
   if (view.left) parts.push_back({3, clock_text(*view.left) + " left"});
   if (view.phase == "evaluate") parts.push_back({7, "testing"});
 
@@ -91,7 +86,7 @@ std::string epoch_line(const ProgressView& view) {
   if (view.loss) line += fmt::format(", loss {:.4f}", *view.loss);
   if (view.test_accuracy) line += fmt::format(", accuracy {:.2f} %", 100 * *view.test_accuracy);
   if (view.samples_per_s) line += fmt::format(", {:.0f} samples/s", *view.samples_per_s);
-  if (view.cost) line += ", " + rough_usd(*view.cost);
+  if (view.cost) line += ", " + dollars(*view.cost);
   if (view.left) line += ", " + clock_text(*view.left) + " left";
   return line;
 }

@@ -28,8 +28,6 @@ std::string progress_line(const ProgressView& view, int width);
 std::string epoch_line(const ProgressView& view);
 /// "0:07", "12:30", "2:05:00"
 std::string clock_text(Duration duration);
-/// Dollars with three significant digits: "$0.000213", "$1.24".
-std::string rough_usd(NanoUsd amount);
 
 /// How far a run is: complete epochs and steps of the current one against the wanted epochs, or held time against
 /// max_time.

@@ -58,7 +58,6 @@ Json to_json(const Agreement& agreement) {
 }
 
 Json to_json(const BreakEven& break_even) {
-  constexpr double kUsdPerNano = 1e-9;
   return {{"pool", break_even.pool},
           {"usd_per_node_hour", static_cast<double>(break_even.usd_per_node_hour.nano) * kUsdPerNano},
           {"sentence", break_even.sentence}};

@@ -23,7 +23,7 @@ std::string row_text(const ComparisonRow& row) {
   return fmt::format("| {} | {} | {} x {} | {} | {} | {}{} | {} | {} | {}{} |\n", cell(row.configuration),
                      cell(row.pool), row.ranks, row.threads, with_spread(row.seconds_per_epoch),
                      figure(row.samples_per_s), dollars(row.usd_per_epoch.mean), assumed ? " (assumed price)" : "",
-                     usd_text(row.usd_total), percent_text(row.test_accuracy), row.status,
+                     dollars(row.usd_total), percent_text(row.test_accuracy), row.status,
                      row.contended ? ", contended" : "");
 }
 

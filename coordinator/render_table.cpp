@@ -48,7 +48,7 @@ std::string main_table(const Comparison& comparison, bool colour) {
                with_spread(row.seconds_per_epoch),
                figure(row.samples_per_s),
                dollars(row.usd_per_epoch.mean) + mark,
-               usd_text(row.usd_total),
+               dollars(row.usd_total),
                percent_text(row.test_accuracy),
                {row.status, style_of_status(row.status)}});
   }

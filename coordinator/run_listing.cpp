@@ -35,7 +35,7 @@ std::vector<Cell> run_cells(const RunState& run, bool indented) {
           std::to_string(row.epochs),
           percent_text(row.test_accuracy),
           figure(row.seconds_per_epoch.mean),
-          usd_text(row.usd_total)};
+          dollars(row.usd_total)};
 }
 
 Json run_json(const RunState& run) {
@@ -91,7 +91,7 @@ std::string to_table(const std::vector<ListEntry>& entries, bool colour) {
                  "",
                  "",
                  "",
-                 usd_text(total_of(entry.runs))});
+                 dollars(total_of(entry.runs))});
     for (const auto* run : entry.runs) table.add(run_cells(*run, entry.comparison != nullptr));
   }
   return table.text(colour);

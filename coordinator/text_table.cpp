@@ -85,26 +85,6 @@ bool wants_colour(int descriptor) {
          std::string_view(terminal) != "dumb";
 }
 
-std::string usd_text(NanoUsd amount) {
-  if (amount == NanoUsd{}) return "$0.00";
-  if (amount.nano < 0) return "-" + usd_text(NanoUsd{-amount.nano});
-  int decimals = 9;  // of the nano-dollar; dropped while four significant digits and cents stay
-  std::int64_t value = amount.nano;
-  std::int64_t unit = 1;
-  while (decimals > 2 && value / unit >= 10'000) {
-    unit *= 10;
-    --decimals;
-  }
-  value = (value + unit / 2) / unit;
-  std::int64_t one = 1;
-  for (int d = 0; d < decimals; ++d) one *= 10;
-  return fmt::format("${}.{:0{}}", value / one, value % one, decimals);
-}
-
-std::string usd_text(const std::optional<NanoUsd>& amount) {
-  return amount ? usd_text(*amount) : "-";
-}
-
 std::string duration_text(double seconds) {
   if (!std::isfinite(seconds)) return "-";
   if (seconds < 0.9995) return fmt::format("{:.3g} ms", seconds * 1e3);

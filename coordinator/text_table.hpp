@@ -7,8 +7,6 @@
 #include <utility>
 #include <vector>
 
-#include "common/money.hpp"
-
 namespace regatta {
 
 enum class Align { kLeft, kRight };  ///< numbers right
@@ -47,10 +45,6 @@ std::string painted(const std::string& text, Style style, bool colour);
 /// The descriptor is a terminal, NO_COLOR is unset or empty, TERM is not "dumb".
 bool wants_colour(int descriptor);
 
-/// "$1.234", "$0.0001234": at least four significant digits or cents, rounded half up; exact amounts are for JSON.
-std::string usd_text(NanoUsd amount);
-/// "-" for nothing.
-std::string usd_text(const std::optional<NanoUsd>& amount);
 /// "0.0123 s" has too many digits for a person: "12.3 ms", "1.23 s", "2m 03s", "1h 02m 03s". NaN is "-".
 std::string duration_text(double seconds);
 /// "98.42 %"; "-" for nothing.

@@ -12,17 +12,15 @@
 
 #include <cmath>
 
+#include "common/splitmix.hpp"
+
 namespace regatta {
 namespace {
 
 using NamedTensors = std::vector<std::pair<std::string, at::Tensor>>;
 
-/// The finalizer of splitmix64 (Steele, Lea, Flood: "Fast Splittable Pseudorandom Number Generators", OOPSLA 2014).
-std::uint64_t mix(std::uint64_t value) {
-  value += 0x9e3779b97f4a7c15ULL;
-  value = (value ^ (value >> 30)) * 0xbf58476d1ce4e5b9ULL;
-  value = (value ^ (value >> 27)) * 0x94d049bb133111ebULL;
-  return value ^ (value >> 31);
+std::uint64_t next_mix(std::uint64_t x) {
+  return mix64(x + kGoldenStride);  // so that 0 does not stay 0
 }
 
 at::ScalarType scalar_type(Precision precision) {
@@ -44,12 +42,13 @@ class Initializer {
 
   /// U(-1/sqrt(fan_in), 1/sqrt(fan_in)), a leaf that requires grad.
   at::Tensor uniform(at::IntArrayRef shape, std::int64_t fan_in) {
-    const std::uint64_t stream = mix(mix(seed_) + made_++);
+    const std::uint64_t stream = next_mix(next_mix(seed_) + made_++);
     const double bound = 1 / std::sqrt(static_cast<double>(fan_in));
     at::Tensor exact = at::empty(shape, at::kDouble);
     double* values = exact.mutable_data_ptr<double>();
     for (std::int64_t e = 0; e < exact.numel(); ++e) {
-      const double unit = static_cast<double>(mix(stream + static_cast<std::uint64_t>(e)) >> 11) * 0x1p-53;  // [0, 1)
+      const double unit =
+          static_cast<double>(next_mix(stream + static_cast<std::uint64_t>(e)) >> 11) * 0x1p-53;  // [0, 1)
       values[e] = (2 * unit - 1) * bound;
     }
     return exact.to(type_).requires_grad_(true);

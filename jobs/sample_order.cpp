@@ -1,6 +1,7 @@
 #include "jobs/sample_order.hpp"
 
 #include "common/error.hpp"
+#include "common/splitmix.hpp"
 
 namespace regatta {
 
@@ -12,27 +13,13 @@ namespace regatta {
 //
 // Resuming a run and equality between ranks need this order to stay as it is, bit for bit: a test pins it.
 
-namespace {
-
-/// Stafford's mix 13, the finalizer of SplitMix64 (Steele, Lea, Flood, OOPSLA 2014): every input bit reaches every
-/// output bit.
-std::uint64_t mix(std::uint64_t x) {
-  x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9U;
-  x = (x ^ (x >> 27)) * 0x94d049bb133111ebU;
-  return x ^ (x >> 31);
-}
-
-constexpr std::uint64_t kGolden = 0x9e3779b97f4a7c15U;  // 2^64 / golden ratio, SplitMix64's stride
-
-}  // namespace
-
 SampleOrder::SampleOrder(std::int64_t count, std::uint64_t seed, std::int64_t epoch) : count_(count), half_bits_(1) {
   REGATTA_ENSURE(count >= 1, "an order needs at least one sample");
   while (half_bits_ < 31 && (std::int64_t{1} << (2 * half_bits_)) < count) ++half_bits_;
   REGATTA_ENSURE(count <= std::int64_t{1} << (2 * half_bits_), "more samples than 2^62");
-  // Seed and epoch pass through mix() one after the other, so that (seed 1, epoch 2) and (seed 2, epoch 1) differ.
-  const std::uint64_t key = mix(mix(seed + kGolden) + static_cast<std::uint64_t>(epoch) * kGolden);
-  for (std::size_t round = 0; round < keys_.size(); ++round) keys_[round] = mix(key + (round + 1) * kGolden);
+  // Seed and epoch pass through mix64() one after the other, so that (seed 1, epoch 2) and (seed 2, epoch 1) differ.
+  const std::uint64_t key = mix64(mix64(seed + kGoldenStride) + static_cast<std::uint64_t>(epoch) * kGoldenStride);
+  for (std::size_t round = 0; round < keys_.size(); ++round) keys_[round] = mix64(key + (round + 1) * kGoldenStride);
 }
 
 std::int64_t SampleOrder::operator()(std::int64_t position) const {
@@ -42,7 +29,7 @@ std::int64_t SampleOrder::operator()(std::int64_t position) const {
   do {
     std::uint64_t left = value >> half_bits_, right = value & mask;
     for (const std::uint64_t key : keys_) {
-      const std::uint64_t next = left ^ (mix(right + key) & mask);
+      const std::uint64_t next = left ^ (mix64(right + key) & mask);
       left = right;
       right = next;
     }

@@ -22,15 +22,15 @@ bool wants_threads(const WorkerOptions& options) {
 
 }  // namespace
 
-void wait_passively(const WorkerOptions& options, char** argv) {
+void limit_spinning(const WorkerOptions& options, char** argv) {
   if (std::getenv("OMP_WAIT_POLICY") != nullptr || std::getenv("GOMP_SPINCOUNT") != nullptr) return;
   try {
     if (!wants_threads(options)) return;
   } catch (const std::exception&) {
     return;  // rank 0 reads it again, and says what is wrong
   }
-  ::setenv("OMP_WAIT_POLICY", "passive", 1);
-  ::execv("/proc/self/exe", argv);  // returns only where /proc is missing: then it waits as OpenMP likes
+  ::setenv("GOMP_SPINCOUNT", "5000", 1);
+  ::execv("/proc/self/exe", argv);  // returns only where /proc is missing: then OpenMP waits as it likes
 }
 
 }  // namespace regatta

@@ -12,7 +12,7 @@ int worker_main(int argc, char** argv, const WorkerWraps& wraps) {
   const auto parsed = parse_worker_options(argc, argv, launcher_variables().rank == 0);
   if (const auto* code = std::get_if<ExitCode>(&parsed)) return static_cast<int>(*code);
   const auto& options = std::get<WorkerOptions>(parsed);
-  wait_passively(options, argv);
+  limit_spinning(options, argv);
   // The one way out that unwinds nothing: the trainer thread stands in a collective that will never return.
   const LeaveNow leave_now = [](ExitCode code) { std::_Exit(static_cast<int>(code)); };
   return static_cast<int>(run_worker(options, leave_now, wraps));

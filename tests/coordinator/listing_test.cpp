@@ -35,10 +35,10 @@ TEST(List, NewestFirstWithFigures) {
   ASSERT_EQ(entries.size(), 2U);
   // clang-format off
   EXPECT_EQ(to_table(entries, false),
-            "id                            when (UTC)           job        configuration  status   epochs  accuracy  s/epoch        cost\n"
-            "01JZR2AAAAAAAAAAAAAAAAAAAA    2025-07-01 13:00:00  mnist-cnn  one-core       waiting       0         -        -           -\n"
-            "01JZC1AAAAAAAAAAAAAAAAAAAA    2025-07-01 12:00:00  mnist-cnn  1 run                                              $0.0001250\n"
-            "  01JZR1AAAAAAAAAAAAAAAAAAAA  2025-07-01 12:00:01  mnist-cnn  one-core       done          2   98.00 %     4.00  $0.0001250\n");
+            "id                            when (UTC)           job        configuration  status   epochs  accuracy  s/epoch       cost\n"
+            "01JZR2AAAAAAAAAAAAAAAAAAAA    2025-07-01 13:00:00  mnist-cnn  one-core       waiting       0         -        -          -\n"
+            "01JZC1AAAAAAAAAAAAAAAAAAAA    2025-07-01 12:00:00  mnist-cnn  1 run                                              $0.000125\n"
+            "  01JZR1AAAAAAAAAAAAAAAAAAAA  2025-07-01 12:00:01  mnist-cnn  one-core       done          2   98.00 %     4.00  $0.000125\n");
   // clang-format on
 }
 

@@ -84,7 +84,7 @@ TEST_F(Recovery, AKilledCoordinatorsRunIsLostWithWhatItCost) {
   ASSERT_EQ(said.size(), 1U);
   EXPECT_THAT(said[0], HasSubstr(kOwnedRun));
   EXPECT_THAT(said[0], HasSubstr("is lost"));
-  EXPECT_THAT(said[0], HasSubstr("$0.0001125"));
+  EXPECT_THAT(said[0], HasSubstr("$0.000113"));
 
   const RunState lost = run(ledger);
   EXPECT_EQ(lost.status, RunStatus::kLost);

@@ -57,15 +57,6 @@ TEST(ClockText, CountsMinutesThenHours) {
   EXPECT_EQ(clock_text(2h + 5min), "2:05:00");
 }
 
-TEST(RoughUsd, KeepsThreeDigits) {
-  EXPECT_EQ(rough_usd({0}), "$0");
-  EXPECT_EQ(rough_usd({1}), "$0.000000001");
-  EXPECT_EQ(rough_usd({213'456}), "$0.000213");
-  EXPECT_EQ(rough_usd({89'250'000}), "$0.0893");
-  EXPECT_EQ(rough_usd({1'239'000'000}), "$1.24");
-  EXPECT_EQ(rough_usd({63'296'000'000}), "$63.30");
-}
-
 TEST(FractionDone, FollowsEpochsOrTimeWhicheverIsNearer) {
   EXPECT_DOUBLE_EQ(fraction_done(1, 0, 100, 4, 0s, {}), 0);
   EXPECT_DOUBLE_EQ(fraction_done(2, 50, 100, 4, 0s, {}), 0.375);

@@ -30,20 +30,6 @@ TEST(TextTable, NoColourIsObeyed) {
   ::unsetenv("NO_COLOR");
 }
 
-TEST(Figures, DollarsKeepFourDigitsOrCents) {
-  const std::pair<const char*, const char*> cases[] = {{"0", "$0.00"},
-                                                       {"0.000000001", "$0.000000001"},
-                                                       {"0.0001234", "$0.0001234"},
-                                                       {"0.00012345", "$0.0001235"},
-                                                       {"0.99999", "$1.0000"},
-                                                       {"1.2344", "$1.234"},
-                                                       {"12.345", "$12.35"},
-                                                       {"12345.678", "$12345.68"},
-                                                       {"-0.5", "-$0.5000"}};
-  for (const auto& [amount, text] : cases) EXPECT_EQ(usd_text(*parse_usd(amount)), text) << amount;
-  EXPECT_EQ(usd_text(std::optional<NanoUsd>()), "-");
-}
-
 TEST(Figures, DurationsInUnitsOfAPerson) {
   const std::pair<double, const char*> cases[] = {{0.0123, "12.3 ms"}, {1.234, "1.23 s"},    {45.67, "45.7 s"},
                                                   {123, "2m 03s"},     {3723, "1h 02m 03s"}, {99.96, "1m 40s"}};
