@@ -31,6 +31,8 @@ void ensure_failed(const char* condition, const char* file, int line, const std:
                          "); please report it");
 }
 
-std::string errno_text(int error_number) { return std::system_category().message(error_number); }
+std::string errno_text(int error_number) {
+  return std::system_category().message(error_number);
+}
 
 }  // namespace regatta

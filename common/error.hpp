@@ -11,12 +11,12 @@ namespace regatta {
 /// Exit codes of both binaries (DESIGN: identities, run directory, journal). Users' scripts depend on the numbers.
 enum class ExitCode : int {
   kDone = 0,
-  kFailure = 1,           ///< coordinator: some configuration failed, or a question had no answer
-  kBadConfig = 2,         ///< job file, cluster file or command line
-  kData = 10,             ///< dataset missing, damaged or changed
-  kCommunication = 11,    ///< MPI or link error
-  kLostPeer = 12,         ///< a rank's connection closed
-  kDeadline = 13,         ///< a wait outlasted train.deadline
+  kFailure = 1,         ///< coordinator: some configuration failed, or a question had no answer
+  kBadConfig = 2,       ///< job file, cluster file or command line
+  kData = 10,           ///< dataset missing, damaged or changed
+  kCommunication = 11,  ///< MPI or link error
+  kLostPeer = 12,       ///< a rank's connection closed
+  kDeadline = 13,       ///< a wait outlasted train.deadline
   kNonFiniteLoss = 14,
   kDisk = 15,
   kOutOfMemory = 16,
@@ -78,7 +78,7 @@ std::string errno_text(int error_number);
 }  // namespace regatta
 
 /// A broken promise of our own: always on, throws std::logic_error with file and line.
-#define REGATTA_ENSURE(condition, message) \
-  do { \
+#define REGATTA_ENSURE(condition, message)                                                 \
+  do {                                                                                     \
     if (!(condition)) ::regatta::ensure_failed(#condition, __FILE__, __LINE__, (message)); \
   } while (false)

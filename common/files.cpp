@@ -73,7 +73,9 @@ AppendFile::AppendFile(const fs::path& path, bool exclusive) : path_(path) {
   if (descriptor_ < 0) fail("cannot open", path);
 }
 
-AppendFile::~AppendFile() { ::close(descriptor_); }
+AppendFile::~AppendFile() {
+  ::close(descriptor_);
+}
 
 void AppendFile::append(std::string_view line) {
   std::string record(line);

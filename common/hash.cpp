@@ -25,7 +25,9 @@ std::string to_hex(XXH128_hash_t hash) {
 }
 }  // namespace
 
-std::string xxh3_hex(std::string_view bytes) { return to_hex(XXH3_128bits(bytes.data(), bytes.size())); }
+std::string xxh3_hex(std::string_view bytes) {
+  return to_hex(XXH3_128bits(bytes.data(), bytes.size()));
+}
 
 std::string xxh3_file_hex(const std::filesystem::path& path) {
   std::ifstream file(path, std::ios::binary);

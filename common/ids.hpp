@@ -22,13 +22,19 @@ using JobId = Id<struct JobTag>;                ///< xxh3-128 hex of the resolve
 
 /// A rank in [0, world_size).
 enum class Rank : int {};
-constexpr int index(Rank rank) { return static_cast<int>(rank); }
+constexpr int index(Rank rank) {
+  return static_cast<int>(rank);
+}
 
 /// A fresh ULID: 26 characters of Crockford base 32, 48 bits of milliseconds, then 80 random bits from the kernel.
 /// Sorts by creation time across processes. Throws IoError when the kernel gives no randomness.
 std::string new_ulid();
-inline RunId new_run_id() { return RunId{new_ulid()}; }
-inline ComparisonId new_comparison_id() { return ComparisonId{new_ulid()}; }
+inline RunId new_run_id() {
+  return RunId{new_ulid()};
+}
+inline ComparisonId new_comparison_id() {
+  return ComparisonId{new_ulid()};
+}
 
 /// 26 characters, Crockford alphabet, no overflow of the 128 bits. For ids that come from outside.
 bool is_ulid(std::string_view text);

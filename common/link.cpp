@@ -13,7 +13,9 @@ Json message_json(const LinkHello& hello) {
   return {{"token", hello.token}, {"run_id", hello.run_id.value}, {"attempt", hello.attempt}};
 }
 
-Json message_json(const JournalNotice& notice) { return {{"type", "journal"}, {"seq", notice.seq}}; }
+Json message_json(const JournalNotice& notice) {
+  return {{"type", "journal"}, {"seq", notice.seq}};
+}
 
 Json message_json(const Progress& progress) {
   return {{"type", "progress"},
@@ -49,7 +51,8 @@ std::string encode(const LinkMessage& message) {
 
 LinkMessage decode(std::string_view line) {
   if (line.size() > kLinkLineLimit)
-    throw CommError("link: a line of " + std::to_string(line.size()) + " bytes, at most " + std::to_string(kLinkLineLimit));
+    throw CommError("link: a line of " + std::to_string(line.size()) + " bytes, at most " +
+                    std::to_string(kLinkLineLimit));
   try {
     return message_from(parse_json(line, "link"));
   } catch (const IoError& error) {

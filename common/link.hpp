@@ -21,14 +21,20 @@ namespace regatta {
 
 constexpr std::size_t kLinkLineLimit = 4096;
 
-struct LinkHello { std::string token; RunId run_id; int attempt = 1; };
-struct JournalNotice { std::int64_t seq = 0; };
+struct LinkHello {
+  std::string token;
+  RunId run_id;
+  int attempt = 1;
+};
+struct JournalNotice {
+  std::int64_t seq = 0;
+};
 struct Progress {
-  int epoch = 1;                     ///< from 1
-  std::int64_t step = 0;             ///< within the epoch
+  int epoch = 1;          ///< from 1
+  std::int64_t step = 0;  ///< within the epoch
   std::int64_t steps_per_epoch = 0;
-  double loss = 0;                   ///< NaN travels as null
-  double samples_per_s = 0;          ///< over the last interval, all ranks
+  double loss = 0;           ///< NaN travels as null
+  double samples_per_s = 0;  ///< over the last interval, all ranks
   std::string phase = "train";
 };
 using LinkMessage = std::variant<LinkHello, JournalNotice, Progress>;

@@ -10,14 +10,19 @@ constexpr EnumText<Market, 4> kMarket{{{{Market::kOnDemand, "on_demand"},
                                         {Market::kSpot, "spot"},
                                         {Market::kReserved, "reserved"},
                                         {Market::kOwned, "owned"}}}};
-constexpr EnumText<FigureKind, 3> kKind{{{{FigureKind::kMeasured, "measured"},
-                                          {FigureKind::kEstimated, "estimated"},
-                                          {FigureKind::kAssumed, "assumed"}}}};
+constexpr EnumText<FigureKind, 3> kKind{
+    {{{FigureKind::kMeasured, "measured"}, {FigureKind::kEstimated, "estimated"}, {FigureKind::kAssumed, "assumed"}}}};
 }  // namespace
 
-const char* to_text(Billing billing) { return kBilling.text(billing); }
-const char* to_text(Market market) { return kMarket.text(market); }
-const char* to_text(FigureKind kind) { return kKind.text(kind); }
+const char* to_text(Billing billing) {
+  return kBilling.text(billing);
+}
+const char* to_text(Market market) {
+  return kMarket.text(market);
+}
+const char* to_text(FigureKind kind) {
+  return kKind.text(kind);
+}
 
 Json to_json(const Price& price) {
   return {{"usd_per_node_hour", to_decimal(price.usd_per_node_hour)},

@@ -8,9 +8,9 @@
 
 namespace regatta {
 
-enum class Billing { kNode, kSlot };                             ///< whole nodes, or the slots' share of one
-enum class Market { kOnDemand, kSpot, kReserved, kOwned };       ///< in files: on_demand | spot | reserved | owned
-enum class FigureKind { kMeasured, kEstimated, kAssumed };       ///< stands beside every figure
+enum class Billing { kNode, kSlot };                        ///< whole nodes, or the slots' share of one
+enum class Market { kOnDemand, kSpot, kReserved, kOwned };  ///< in files: on_demand | spot | reserved | owned
+enum class FigureKind { kMeasured, kEstimated, kAssumed };  ///< stands beside every figure
 
 struct Price {
   NanoUsd usd_per_node_hour;

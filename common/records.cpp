@@ -23,7 +23,11 @@ double number_or_nan(const Json& json, const char* key) {
 }
 
 Json to_json(const RankPlace& place) {
-  return {{"rank", place.rank}, {"local_rank", place.local_rank}, {"host", place.host}, {"cores", place.cores}, {"pid", place.pid}};
+  return {{"rank", place.rank},
+          {"local_rank", place.local_rank},
+          {"host", place.host},
+          {"cores", place.cores},
+          {"pid", place.pid}};
 }
 
 RankPlace rank_place_from_json(const Json& json) {
@@ -75,7 +79,9 @@ record::Start start_from(const Json& json) {
   return start;
 }
 
-Json body_json(const record::FirstStep& first) { return {{"startup_s", first.startup_s}}; }
+Json body_json(const record::FirstStep& first) {
+  return {{"startup_s", first.startup_s}};
+}
 
 Json body_json(const record::Early& early) {
   Json losses = Json::array();
@@ -92,7 +98,9 @@ record::Early early_from(const Json& json) {
   return early;
 }
 
-Json body_json(const record::Shares& shares) { return {{"from_epoch", shares.from_epoch}, {"weights", shares.weights}}; }
+Json body_json(const record::Shares& shares) {
+  return {{"from_epoch", shares.from_epoch}, {"weights", shares.weights}};
+}
 
 Json body_json(const record::Heartbeat& beat) {
   return {{"epoch", beat.epoch},
@@ -150,7 +158,9 @@ Json body_json(const record::Stop& stop) {
           {"epochs", stop.epochs}, {"steps", stop.steps},         {"node_seconds", stop.node_seconds}};
 }
 
-Json body_json(const record::Unknown& unknown) { return unknown.body; }
+Json body_json(const record::Unknown& unknown) {
+  return unknown.body;
+}
 
 RecordBody body_from(const std::string& type, const Json& json) {
   using namespace record;
@@ -164,9 +174,9 @@ RecordBody body_from(const std::string& type, const Json& json) {
                      json_get<std::int64_t>(json, "samples"), json_get<double>(json, "node_seconds")};
   if (type == "epoch") return epoch_from(json);
   if (type == "stop")
-    return Stop{json_get<std::string>(json, "reason"), json_get<int>(json, "exit_code"),
+    return Stop{json_get<std::string>(json, "reason"),  json_get<int>(json, "exit_code"),
                 json_get<std::string>(json, "message"), json_get<int>(json, "epochs"),
-                json_get<std::int64_t>(json, "steps"), json_get<double>(json, "node_seconds")};
+                json_get<std::int64_t>(json, "steps"),  json_get<double>(json, "node_seconds")};
   Unknown unknown{type, json};
   for (const char* key : {"schema", "run_id", "attempt", "seq", "at", "type"}) unknown.body.erase(key);
   return unknown;
@@ -179,9 +189,13 @@ struct Overloaded : Cases... {
 
 }  // namespace
 
-const char* to_text(Phase phase) { return kPhaseText.text(phase); }
+const char* to_text(Phase phase) {
+  return kPhaseText.text(phase);
+}
 
-double PhaseSeconds::sum() const { return std::accumulate(values.begin(), values.end(), 0.0); }
+double PhaseSeconds::sum() const {
+  return std::accumulate(values.begin(), values.end(), 0.0);
+}
 
 Json to_json(const PhaseSeconds& phases) {
   Json json = Json::object();
@@ -217,8 +231,8 @@ Json to_json(const JournalLine& line) {
 JournalLine journal_line_from_json(const Json& json) {
   const int schema = json_get<int>(json, "schema");
   if (schema < 1 || schema > kJournalSchema)
-    throw IoError("schema " + std::to_string(schema) + " is newer than this version reads (" + std::to_string(kJournalSchema) +
-                  "); use the version that wrote it");
+    throw IoError("schema " + std::to_string(schema) + " is newer than this version reads (" +
+                  std::to_string(kJournalSchema) + "); use the version that wrote it");
   return {.run_id = RunId{json_get<std::string>(json, "run_id")},
           .attempt = json_get<int>(json, "attempt"),
           .seq = json_get<std::int64_t>(json, "seq"),

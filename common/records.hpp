@@ -3,8 +3,8 @@
 //
 // Grammar: one JSON object a line; a last line without its newline was torn by a crash and is ignored.
 //   {"schema": 1, "run_id": ULID, "attempt": 1.., "seq": 1.., "at": RFC 3339, "type": T, ...body}
-// seq counts lines from 1 without gaps. Unknown types and keys are kept by readers, never refused; a larger `schema` is.
-// Money is decimal text, seconds are numbers, non-finite numbers are null.
+// seq counts lines from 1 without gaps. Unknown types and keys are kept by readers, never refused; a larger `schema`
+// is. Money is decimal text, seconds are numbers, non-finite numbers are null.
 
 #include <array>
 #include <cstdint>
@@ -50,20 +50,27 @@ namespace record {
 
 struct Start {
   std::vector<RankPlace> ranks;
-  std::string backend;            ///< mpi | nccl
-  int threads = 1;                ///< per rank
+  std::string backend;  ///< mpi | nccl
+  int threads = 1;      ///< per rank
   std::string precision, exchanger;
   std::string regatta, torch, mpi;  ///< versions; mpi is empty for one rank without a launcher
   std::int64_t parameters = 0, gradient_bytes = 0;
   int buckets = 0;
-  std::string bucket_plan_hash;   ///< agreed by all ranks
+  std::string bucket_plan_hash;  ///< agreed by all ranks
   std::string dataset_key;
-  double startup_s = 0;           ///< process start to this line
+  double startup_s = 0;  ///< process start to this line
   std::vector<std::string> warnings;
 };
-struct FirstStep { double startup_s = 0; };               ///< process start to the end of step 1
-struct Early { std::vector<double> losses; };             ///< global mean loss of the first 20 steps, or fewer
-struct Shares { int from_epoch = 1; std::vector<std::int64_t> weights; };
+struct FirstStep {
+  double startup_s = 0;
+};  ///< process start to the end of step 1
+struct Early {
+  std::vector<double> losses;
+};  ///< global mean loss of the first 20 steps, or fewer
+struct Shares {
+  int from_epoch = 1;
+  std::vector<std::int64_t> weights;
+};
 struct Heartbeat {
   int epoch = 0;
   std::int64_t step = 0;  ///< steps done since the start of the run
@@ -72,7 +79,7 @@ struct Heartbeat {
   double node_seconds = 0;  ///< nodes x seconds since the process start
 };
 struct Epoch {
-  int epoch = 0;  ///< from 1
+  int epoch = 0;                               ///< from 1
   std::int64_t first_step = 0, last_step = 0;  ///< from 1, inclusive
   bool complete = true;
   std::int64_t samples = 0;
@@ -98,7 +105,10 @@ struct Stop {
   double node_seconds = 0;
 };
 /// A type this version does not know: kept as it came.
-struct Unknown { std::string type; Json body; };
+struct Unknown {
+  std::string type;
+  Json body;
+};
 
 }  // namespace record
 

@@ -6,6 +6,7 @@
 #include "cluster/price_book.hpp"
 #include "common/files.hpp"
 #include "common/findings.hpp"
+#include "common/yaml_text.hpp"
 #include "jobs/spec_reader.hpp"
 
 namespace regatta {
@@ -115,7 +116,11 @@ Preparation prepare(const RunOptions& options, const Inventory& machine) {
   ClusterSpec cluster = default_cluster();
   Gatherer findings;
   findings.attempt([&] {
-    result.job = read_job_file(options.job, parse_overrides(options.set));
+    const auto overrides = parse_overrides(options.set);
+    const std::string name = options.job.string();
+    result.job_text = read_yaml_file(options.job, "job file");  // once: it may be a pipe
+    result.job = read_job_text(result.job_text, name, fs::absolute(options.job).parent_path(), overrides);
+    if (!overrides.empty()) result.job_text = to_yaml(parse_yaml(result.job_text, name, overrides).root);
     findings.add(unsupported(result.job));
   });
   if (options.cluster) {
@@ -133,7 +138,6 @@ Preparation prepare(const RunOptions& options, const Inventory& machine) {
   }
   findings.throw_if_any();
 
-  result.job_text = read_file(options.job);
   if (options.cluster) result.cluster_text = read_file(*options.cluster);
   index_data(result);
   return result;

@@ -32,7 +32,7 @@ struct PlannedRow {
 
 struct Preparation {
   JobSpec job;
-  std::string job_text;
+  std::string job_text;  ///< as written; with --set as it then reads
   std::optional<std::string> cluster_text;
   std::vector<PlannedRow> rows;  ///< at least one
 };

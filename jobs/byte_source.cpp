@@ -15,7 +15,7 @@ namespace {
 
 constexpr std::size_t kFileLimit = std::size_t{1} << 36;  // 64 GiB, far above any idx file that fits into memory
 constexpr std::int64_t kDeflateLimit = 1032;              // zlib, technical details: deflate shrinks by 1032:1 at most
-constexpr std::int64_t kZlibPiece = std::int64_t{1} << 30;    // zlib counts in 32 bits
+constexpr std::int64_t kZlibPiece = std::int64_t{1} << 30;  // zlib counts in 32 bits
 const char* const kAgain = "the file is damaged or was not copied whole: fetch it again";
 
 bool begins_gzip(const std::string& content, std::size_t at) {

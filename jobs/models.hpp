@@ -25,9 +25,10 @@ class Model {
   virtual void train(bool on) = 0;
 };
 
-/// Weights drawn from `seed` alone, in float64 and then rounded, so that every rank and every precision starts from the same numbers.
-/// Throws ConfigError when the sample shape does not fit the model.
-std::unique_ptr<Model> make_model(const ModelSpec& spec, const DatasetIndex& data, Precision precision, std::uint64_t seed);
+/// Weights drawn from `seed` alone, in float64 and then rounded, so that every rank and every precision starts from the
+/// same numbers. Throws ConfigError when the sample shape does not fit the model.
+std::unique_ptr<Model> make_model(const ModelSpec& spec, const DatasetIndex& data, Precision precision,
+                                  std::uint64_t seed);
 
 /// Sum over samples of the cross entropy, a scalar with gradient; `targets` (B) int64.
 at::Tensor loss_sum(const at::Tensor& logits, const at::Tensor& targets);

@@ -21,7 +21,8 @@ BENCHMARK(sample_order)->Arg(60'000)->Arg(1'281'167)->Arg((1 << 20) + 1);
 void share(benchmark::State& state) {
   const std::vector<std::int64_t> weights(static_cast<std::size_t>(state.range(0)), 1);
   const auto batch = regatta::global_batch(60'000, 128, 7);
-  for (auto _ : state) benchmark::DoNotOptimize(regatta::share_of(batch, weights, static_cast<int>(weights.size()) - 1));
+  for (auto _ : state)
+    benchmark::DoNotOptimize(regatta::share_of(batch, weights, static_cast<int>(weights.size()) - 1));
 }
 BENCHMARK(share)->Arg(2)->Arg(1024);
 

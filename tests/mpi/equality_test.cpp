@@ -16,13 +16,15 @@ std::string job(const std::string& model, const std::string& data, const std::st
 }
 
 const std::string kMnist = "{format: idx, path: jobs/examples/data/mnist}";
-const std::string kThreeSteps = "{format: synthetic, samples: 384, shape: [1, 28, 28], classes: 10}";
+const std::map<std::string, std::string> kThreeSteps = {{"REGATTA_TEST_STOP_AT", "3"}};
 
 /// Trains with 1, 2, 3 and 4 ranks and compares each with one.
-void expect_n_equals_one(const std::string& job_text, double tolerance) {
-  const TrainingRun one = train(to_json(plan_for(job_text, 1)));
+void expect_n_equals_one(const std::string& job_text, double tolerance,
+                         const std::map<std::string, std::string>& environment = {}) {
+  const TrainingRun one = train(to_json(plan_for(job_text, 1)), environment);
+  if (!environment.empty()) ASSERT_EQ(one.delivered.size(), 3) << "batches until the stop";
   for (const int ranks : {2, 3, 4}) {
-    const TrainingRun many = train(to_json(plan_for(job_text, ranks)));
+    const TrainingRun many = train(to_json(plan_for(job_text, ranks)), environment);
     const double difference = relative_difference(many.weights, one.weights);
     EXPECT_LE(difference, tolerance) << ranks << " ranks";
     EXPECT_EQ(multisets(many.delivered), multisets(one.delivered)) << ranks << " ranks";
@@ -44,11 +46,11 @@ void expect_whole_mnist(const TrainingRun& run) {
   EXPECT_EQ(*seen.rbegin(), 59'999);
 }
 
-TEST(Equality, CnnThreeStepsInFp32) {
-  expect_n_equals_one(job("cnn", kThreeSteps, "fp32", 1), 1e-5);
+TEST(Equality, CnnThreeStepsOfMnistInFp32) {
+  expect_n_equals_one(job("cnn", kMnist, "fp32", 1), 1e-5, kThreeSteps);
 }
-TEST(Equality, MlpThreeStepsInFp32) {
-  expect_n_equals_one(job("mlp", kThreeSteps, "fp32", 1), 1e-5);
+TEST(Equality, MlpThreeStepsOfMnistInFp32) {
+  expect_n_equals_one(job("mlp", kMnist, "fp32", 1), 1e-5, kThreeSteps);
 }
 
 TEST(Equality, CnnOneEpochOfMnistInFp64) {

@@ -95,7 +95,9 @@ TrainingRun train(const Json& plan_json, const std::map<std::string, std::string
                               {"OMPI_ALLOW_RUN_AS_ROOT_CONFIRM", "1"},
                               {"REGATTA_TEST_DELIVERED", samples.string()}});
   const ProcessResult result = run(argv, options, deadline);
-  if (result.exit_code != 0 || result.timed_out) throw std::runtime_error("training failed: " + result.text());
+  const auto expected = environment.contains("REGATTA_TEST_STOP_AT") ? ExitCode::kStoppedOnRequest : ExitCode::kDone;
+  if (result.exit_code != static_cast<int>(expected) || result.timed_out)
+    throw std::runtime_error("training failed: " + result.text());
 
   TrainingRun training;
   training.weights = read_weights(run_dir / "weights.safetensors");

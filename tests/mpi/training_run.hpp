@@ -32,7 +32,7 @@ struct TrainingRun {
 Plan plan_for(const std::string& job, int ranks);
 
 /// Trains the plan with the wrapped worker, under mpirun when it has more than one rank. `plan_json` is what the
-/// workers get. Throws std::runtime_error with the output when it does not end with 0 within `deadline`.
+/// workers get. Throws std::runtime_error with the output when it does not end in order within `deadline`.
 TrainingRun train(const Json& plan_json, const std::map<std::string, std::string>& environment = {},
                   Millis deadline = std::chrono::minutes(4));
 

@@ -4,9 +4,11 @@
 //   REGATTA_TEST_DELAY=PART        production | exchange | optimizer | evaluation | compute
 //   REGATTA_TEST_DELAY_MS=N        a step (or a batch of the evaluation)
 //   REGATTA_TEST_DELAY_RANK=R      only on rank R; absent: on all
+//   REGATTA_TEST_STOP_AT=STEP      rank 0 gets USR1 before this step, the last one then
 
 #include <ATen/core/Tensor.h>
 
+#include <csignal>
 #include <cstdlib>
 #include <fstream>
 #include <thread>
@@ -95,15 +97,20 @@ class SlowOptimizer final : public Optimizer {
   int rank_;
 };
 
-class SlowExchanger final : public Exchanger {
+/// Slow, and at a chosen step told to stop.
+class WrappedExchanger final : public Exchanger {
  public:
-  SlowExchanger(std::unique_ptr<Exchanger> inner, LapClock& clock, Delay delay, int rank)
-      : inner_(std::move(inner)), clock_(clock), delay_(delay), rank_(rank) {}
+  WrappedExchanger(std::unique_ptr<Exchanger> inner, LapClock& clock, Delay delay, int rank)
+      : inner_(std::move(inner)), clock_(clock), delay_(delay), rank_(rank) {
+    const std::string step = variable("REGATTA_TEST_STOP_AT");
+    if (rank == 0 && !step.empty()) stop_at_ = std::stoll(step);
+  }
   const char* name() const override { return inner_->name(); }
   int buckets() const override { return inner_->buckets(); }
   std::int64_t gradient_bytes() const override { return inner_->gradient_bytes(); }
   const std::string& bucket_plan_hash() const override { return inner_->bucket_plan_hash(); }
   void begin_step(std::int64_t step, std::int64_t global_samples, double learning_rate) override {
+    if (step == stop_at_) ::raise(SIGUSR1);
     inner_->begin_step(step, global_samples, learning_rate);
   }
   void bucket_ready(int bucket) override { inner_->bucket_ready(bucket); }
@@ -123,6 +130,7 @@ class SlowExchanger final : public Exchanger {
   LapClock& clock_;
   Delay delay_;
   int rank_;
+  std::int64_t stop_at_ = 0;  // 0: never
 };
 
 WorkerWraps wraps() {
@@ -139,7 +147,7 @@ WorkerWraps wraps() {
     return std::make_unique<SlowOptimizer>(std::move(inner), Delay("optimizer"), rank);
   };
   wraps.exchanger = [](auto inner, LapClock& clock, int rank) {
-    return std::make_unique<SlowExchanger>(std::move(inner), clock, Delay("exchange"), rank);
+    return std::make_unique<WrappedExchanger>(std::move(inner), clock, Delay("exchange"), rank);
   };
   wraps.model = [](Model& model, int rank) {  // in backward, once a step
     model.parameters().back().second.register_hook(

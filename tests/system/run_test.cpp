@@ -3,6 +3,7 @@
 #include <fstream>
 
 #include "common/files.hpp"
+#include "jobs/spec_reader.hpp"
 #include "tests/system/system.hpp"
 
 namespace regatta::test {
@@ -110,6 +111,9 @@ TEST_F(RunTest, OnlyAndSetNarrowAndChangeTheJob) {
   EXPECT_EQ(all[0].configuration, "one-core");
   ASSERT_EQ(all[0].attempts[0].epochs.size(), 1U);
   EXPECT_EQ(all[0].attempts[0].epochs[0].last_step, 5);  // 640 / 128
+  const JobSpec kept = read_job_file(fs::path(all[0].run_dir) / "job.yaml");
+  EXPECT_EQ(kept.train.batch, 128) << "the copy beside the run is the job that ran";
+  EXPECT_EQ(kept.configurations.size(), 2U);
 }
 
 struct Refusal {
