@@ -80,6 +80,8 @@ void close_at_exec(long limit) {
 /// Runs in the child; async-signal-safe calls only.
 [[noreturn]] void become(const Prepared& prepared) {
   ::setsid();
+  // Linux sends it once for each thread of the parent. mpirun takes a second SIGTERM within 5 s for impatience and
+  // leaves without its ranks; a worker ends with its launcher by itself, so that nobody stays.
   ::prctl(PR_SET_PDEATHSIG, SIGTERM);
   if (::getppid() != prepared.parent) ::_exit(128 + SIGTERM);  // it died before the line above
   for (int signal = 1; signal < NSIG; ++signal) ::signal(signal, SIG_DFL);

@@ -34,6 +34,10 @@ const std::string kWritePid =
     "echo $$ > $0/tmp-$OMPI_COMM_WORLD_RANK; mv $0/tmp-$OMPI_COMM_WORLD_RANK $0/pid-$OMPI_COMM_WORLD_RANK; ";
 const std::string kForever = "while :; do sleep 0.05; done";
 
+/// As a worker does: until the launcher that started it is gone.
+const std::string kWhileLaunched =
+    "while read -r pid name state parent rest < /proc/$$/stat && [ $parent = $PPID ]; do sleep 0.05; done";
+
 std::vector<std::string> shell(const std::string& script) {
   return {"/bin/sh", "-c", script};
 }
@@ -224,7 +228,7 @@ pid_t launch_in_child(const std::vector<std::string>& argv, const fs::path& log)
 }
 
 TEST_F(LocalProcessTest, RanksEndWithTheirKilledCoordinator) {
-  const pid_t parent = launch_in_child(two_ranks(folder(), kForever), log());
+  const pid_t parent = launch_in_child(two_ranks(folder(), kWhileLaunched), log());
   ASSERT_GT(parent, 0);
   const auto pids = ranks();
   ASSERT_EQ(::kill(parent, SIGKILL), 0);
