@@ -27,6 +27,7 @@ Examples:
 
 Exit codes: 0 done, 1 a configuration failed, 2 a file or the command line is wrong, 10 data, 15 disk, 130 Ctrl-C.
 REGATTA_HOME (or --home) holds the ledger and the run folders; without it, ~/.regatta.
+REGATTA_SLOTS names the lock that timed runs of this machine share; without it, /dev/shm/regatta-slots.lock.
 )";
 
 int fail(const char* message, ExitCode code) {

@@ -2,9 +2,12 @@
 
 #include <fcntl.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <cstdlib>
 #include <utility>
 
 #include "common/error.hpp"
@@ -15,31 +18,46 @@ namespace regatta {
 
 namespace {
 
-fs::path lock_path(const fs::path& folder, const std::string& name) {
-  return folder / (name + ".lock");
-}
-
-[[noreturn]] void fail(const char* doing, const fs::path& path, int descriptor) {
+[[noreturn]] void fail(const char* doing, const fs::path& file, int descriptor) {
   const std::string reason = errno_text(errno);
   if (descriptor >= 0) ::close(descriptor);
-  throw IoError(std::string(doing) + " " + path.string() + ": " + reason);
+  throw IoError(std::string(doing) + " " + file.string() + ": " + reason);
+}
+
+/// Every user may take it. Made with O_EXCL only, because Linux refuses to open somebody else's file in a sticky folder
+/// when the call could also make one (fs.protected_regular).
+int open_shared(const fs::path& file) {
+  constexpr int kFlags = O_RDWR | O_CLOEXEC | O_NOFOLLOW;
+  constexpr mode_t kEverybody = 0666;
+  for (;;) {
+    int descriptor = ::open(file.c_str(), kFlags);
+    if (descriptor >= 0) return descriptor;
+    if (errno != ENOENT) fail("cannot open", file, descriptor);
+    descriptor = ::open(file.c_str(), kFlags | O_CREAT | O_EXCL, kEverybody);
+    if (descriptor < 0 && errno == EEXIST) continue;  // somebody else was quicker
+    if (descriptor < 0 || ::fchmod(descriptor, kEverybody) != 0) fail("cannot make", file, descriptor);
+    return descriptor;
+  }
+}
+
+std::string printable(std::string text) {
+  std::replace_if(
+      text.begin(), text.end(), [](unsigned char c) { return c < 0x20 || c == 0x7f; }, '?');
+  return text;
 }
 
 }  // namespace
 
-std::optional<SlotLock> SlotLock::try_take(const fs::path& folder, const std::string& name, const SlotHolder& holder) {
-  fs::create_directories(folder);
-  const fs::path path = lock_path(folder, name);
-  const int descriptor = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
-  if (descriptor < 0) fail("cannot open", path, descriptor);
+std::optional<SlotLock> SlotLock::try_take(const fs::path& file, const SlotHolder& holder) {
+  const int descriptor = open_shared(file);
   if (::flock(descriptor, LOCK_EX | LOCK_NB) != 0) {
-    if (errno != EWOULDBLOCK && errno != EINTR) fail("cannot lock", path, descriptor);
+    if (errno != EWOULDBLOCK && errno != EINTR) fail("cannot lock", file, descriptor);
     ::close(descriptor);
     return {};
   }
   const std::string words = Json{{"pid", holder.pid}, {"job", holder.job}, {"since", holder.since}}.dump() + "\n";
   if (::ftruncate(descriptor, 0) != 0 || ::write(descriptor, words.data(), words.size()) < 0)
-    fail("cannot write", path, descriptor);
+    fail("cannot write", file, descriptor);
   return SlotLock(descriptor);
 }
 
@@ -55,14 +73,19 @@ SlotLock::~SlotLock() {
   if (descriptor_ >= 0) ::close(descriptor_);
 }
 
-std::optional<SlotHolder> slot_holder(const fs::path& folder, const std::string& name) {
+std::optional<SlotHolder> slot_holder(const fs::path& file) {
   try {
-    const Json words = parse_json(read_file(lock_path(folder, name), 4096), "lock");
-    return SlotHolder{json_get<long>(words, "pid"), json_get<std::string>(words, "job"),
-                      json_get<std::string>(words, "since")};
+    const Json words = parse_json(read_file(file, 4096), "lock");
+    return SlotHolder{json_get<long>(words, "pid"), printable(json_get<std::string>(words, "job")),
+                      printable(json_get<std::string>(words, "since"))};
   } catch (const IoError&) {
     return {};
   }
+}
+
+fs::path slots_file() {
+  const char* named = std::getenv("REGATTA_SLOTS");
+  return named != nullptr && *named != '\0' ? fs::path(named) : fs::path("/dev/shm/regatta-slots.lock");
 }
 
 std::string waiting_words(const std::string& pool, const std::optional<SlotHolder>& holder) {

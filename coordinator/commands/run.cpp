@@ -45,15 +45,13 @@ fs::path find_worker(const std::optional<fs::path>& option) {
 
 /// Waits for the slots of this machine: every pool with the local launcher takes the same ones. Nothing when
 /// interrupted.
-std::optional<SlotLock> take_slots(const Preparation& preparation, const Inventory& machine, const fs::path& home,
-                                   Reactor& reactor, ProgressDisplay& display) {
-  const fs::path folder = home / "locks";
-  const std::string name = "slots-" + machine.host;
+std::optional<SlotLock> take_slots(const Preparation& preparation, Reactor& reactor, ProgressDisplay& display) {
+  const fs::path file = slots_file();
   bool said = false;
   while (reactor.interrupts() == 0) {
     const SlotHolder self{getpid(), preparation.job.name, to_text(wall_now())};
-    if (auto lock = SlotLock::try_take(folder, name, self)) return lock;
-    if (!said) display.say(waiting_words(preparation.rows.front().placement.pool, slot_holder(folder, name)));
+    if (auto lock = SlotLock::try_take(file, self)) return lock;
+    if (!said) display.say(waiting_words(preparation.rows.front().placement.pool, slot_holder(file)));
     said = true;
     reactor.wait(std::chrono::milliseconds(200));
   }
@@ -84,13 +82,13 @@ ExitCode execute(const RunCommand& command, const CommandLine& line, const std::
 
   Reactor reactor;
   ProgressDisplay display(stderr, ProgressDisplay::style_for(stderr, line.quiet));
+  Ledger ledger(home.ledger);  // before the wait: a home that cannot be written is said at once
+  if (!ledger.notice().empty()) display.note(ledger.notice());
   std::optional<SlotLock> slots;
   if (!command.options.contended) {
-    slots = take_slots(preparation, machine, home.folder, reactor, display);
+    slots = take_slots(preparation, reactor, display);
     if (!slots) return ExitCode::kInterrupted;
   }
-  Ledger ledger(home.ledger);
-  if (!ledger.notice().empty()) display.note(ledger.notice());
   for (const auto& sentence : recover(ledger)) display.note(sentence);
 
   const Owner owner = this_process();

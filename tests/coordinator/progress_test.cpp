@@ -97,14 +97,16 @@ TEST(ProgressDisplay, RedrawsOnATerminalAndWritesLinesElsewhere) {
 
 TEST(Slots, AreTakenOnceAndFreedByTheHolder) {
   const test::TemporaryFolder folder;
+  const auto here = folder.path() / "here.lock";
   const SlotHolder holder{4711, "mnist-cnn", "2025-07-01T12:00:00.000000Z"};
-  auto first = SlotLock::try_take(folder.path(), "here", holder);
+  auto first = SlotLock::try_take(here, holder);
   ASSERT_TRUE(first);
-  EXPECT_FALSE(SlotLock::try_take(folder.path(), "here", {1, "other", "now"}));
-  EXPECT_EQ(slot_holder(folder.path(), "here"), holder);
-  EXPECT_TRUE(SlotLock::try_take(folder.path(), "elsewhere", holder));
+  EXPECT_FALSE(SlotLock::try_take(here, {1, "other", "now"}));
+  EXPECT_EQ(slot_holder(here), holder);
+  EXPECT_TRUE(SlotLock::try_take(folder.path() / "elsewhere.lock", holder));
+  EXPECT_EQ(std::filesystem::status(here).permissions(), std::filesystem::perms{0666}) << "another user may take it";
   first.reset();
-  EXPECT_TRUE(SlotLock::try_take(folder.path(), "here", {1, "other", "now"}));
+  EXPECT_TRUE(SlotLock::try_take(here, {1, "other", "now"}));
 }
 
 TEST(Slots, SayForWhomOneWaits) {
@@ -112,9 +114,12 @@ TEST(Slots, SayForWhomOneWaits) {
             "pool here: waiting for job mnist-cnn (pid 4711, since noon); --contended runs beside it");
   EXPECT_THAT(waiting_words("here", {}), HasSubstr("another regatta run"));
   const test::TemporaryFolder folder;
-  EXPECT_EQ(slot_holder(folder.path(), "here"), std::nullopt);
+  const auto here = folder.path() / "here.lock";
+  EXPECT_EQ(slot_holder(here), std::nullopt);
   folder.write("here.lock", "{ half");
-  EXPECT_EQ(slot_holder(folder.path(), "here"), std::nullopt);
+  EXPECT_EQ(slot_holder(here), std::nullopt);
+  folder.write("here.lock", R"({"pid": 1, "job": "a\u001b[2Jb", "since": "now"})");
+  EXPECT_EQ(slot_holder(here)->job, "a?[2Jb") << "another user's words do not steer a terminal";
 }
 
 }  // namespace

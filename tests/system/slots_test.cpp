@@ -31,6 +31,20 @@ TEST_F(SlotsTest, ASecondRunWaitsAndSaysForWhom) {
   EXPECT_FALSE(runs().back().contended);
 }
 
+TEST_F(SlotsTest, AnotherHomeOnTheSameMachineWaitsToo) {
+  Process first(command({"run", long_job_}), options_);
+  wait_for_journal("first_step");
+  auto elsewhere = command({"run", short_job_});
+  elsewhere.at(elsewhere.size() - 1) = (folder_.path() / "another-home").string();
+  Process second(elsewhere, options_);
+  EXPECT_TRUE(wait_until([&] { return second.err().find("waiting for job the-long-one") != std::string::npos; }))
+      << second.err();
+  second.signal(SIGINT);
+  EXPECT_EQ(second.wait(10s).exit_code, 130);
+  first.signal(SIGINT);
+  EXPECT_EQ(first.wait(30s).exit_code, 130);
+}
+
 TEST_F(SlotsTest, AWaitEndsWithCtrlCAndWithTheHoldersDeath) {
   Process first(command({"run", long_job_}), options_);
   wait_for_journal("first_step");

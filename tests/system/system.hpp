@@ -43,7 +43,8 @@ class SystemTest : public testing::Test {
   std::vector<pid_t> ranks() const;
 
   TemporaryFolder folder_;
-  ProcessOptions options_{.environment = {{"NO_COLOR", "1"}}};
+  /// Slots of its own: tests do not wait for what else runs on the machine.
+  ProcessOptions options_{.environment = {{"NO_COLOR", "1"}, {"REGATTA_SLOTS", (folder_.path() / "slots").string()}}};
 };
 
 /// Process ids in the journal's start line.
