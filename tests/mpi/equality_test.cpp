@@ -9,10 +9,11 @@
 namespace regatta::test {
 namespace {
 
-std::string job(const std::string& model, const std::string& data, const std::string& precision, int epochs) {
+std::string job(const std::string& model, const std::string& data, const std::string& precision, int epochs,
+                const std::string& evaluate = "never") {
   return "name: equality\nmodel: {kind: " + model + "}\ndata: " + data +
          "\ntrain:\n  batch: 128\n  optimizer: {kind: sgd, lr: 0.05, momentum: 0.9}\n  precision: " + precision +
-         "\n  evaluate: never\n  deadline: 120\nstop: {epochs: " + std::to_string(epochs) + "}\n";
+         "\n  evaluate: " + evaluate + "\n  deadline: 120\nstop: {epochs: " + std::to_string(epochs) + "}\n";
 }
 
 const std::string kMnist = "{format: idx, path: jobs/examples/data/mnist}";
@@ -22,7 +23,9 @@ const std::map<std::string, std::string> kThreeSteps = {{"REGATTA_TEST_STOP_AT",
 void expect_n_equals_one(const std::string& job_text, double tolerance,
                          const std::map<std::string, std::string>& environment = {}) {
   const TrainingRun one = train(to_json(plan_for(job_text, 1)), environment);
-  if (!environment.empty()) ASSERT_EQ(one.delivered.size(), 3) << "batches until the stop";
+  if (!environment.empty()) {
+    ASSERT_EQ(one.delivered.size(), 3) << "batches until the stop";
+  }
   for (const int ranks : {2, 3, 4}) {
     const TrainingRun many = train(to_json(plan_for(job_text, ranks)), environment);
     const double difference = relative_difference(many.weights, one.weights);
@@ -30,6 +33,16 @@ void expect_n_equals_one(const std::string& job_text, double tolerance,
     EXPECT_EQ(multisets(many.delivered), multisets(one.delivered)) << ranks << " ranks";
     EXPECT_NEAR(many.epochs.back().train_loss, one.epochs.back().train_loss, 1e-5);
     std::printf("%d ranks: ||w - w1|| / ||w1|| = %.2g\n", ranks, difference);
+  }
+}
+
+/// The test set is divided among ranks too, and its figures are of the whole of it.
+void expect_same_figures(const TrainingRun& many, const TrainingRun& one) {
+  ASSERT_EQ(many.epochs.size(), one.epochs.size());
+  for (std::size_t i = 0; i < one.epochs.size(); ++i) {
+    ASSERT_TRUE(one.epochs[i].test_loss && many.epochs[i].test_loss);
+    EXPECT_NEAR(*many.epochs[i].test_loss, *one.epochs[i].test_loss, 1e-10 * *one.epochs[i].test_loss);
+    EXPECT_EQ(many.epochs[i].test_accuracy, one.epochs[i].test_accuracy);
   }
 }
 
@@ -68,7 +81,7 @@ TEST(Equality, AnEpochDeliversEverySampleOnce) {
 
 TEST(Shares, TheWorkerObeysThePlan) {
   const std::string text =
-      job("cnn", "{format: synthetic, samples: 600, shape: [1, 28, 28], classes: 10}", "fp64", 2);  // last batch: 88
+      job("cnn", "{format: synthetic, samples: 600, shape: [1, 28, 28], classes: 10}", "fp64", 2, "every_epoch");
   const TrainingRun one = train(to_json(plan_for(text, 1)));
   Json plan = to_json(plan_for(text, 2));
   ASSERT_EQ(plan["shares"], Json({1, 1}));
@@ -77,24 +90,27 @@ TEST(Shares, TheWorkerObeysThePlan) {
 
   ASSERT_EQ(uneven.delivered.size(), 2 * 5);
   for (const auto& [key, by_rank] : uneven.delivered) {
-    const bool last = key.second == 4;
+    const bool last = key.second == 4;  // 88 samples
     EXPECT_EQ(by_rank[0].size(), last ? 66 : 96);
     EXPECT_EQ(by_rank[1].size(), last ? 22 : 32);
   }
   EXPECT_EQ(multisets(uneven.delivered), multisets(one.delivered));
   EXPECT_LE(relative_difference(uneven.weights, one.weights), 1e-10);
+  expect_same_figures(uneven, one);
   ASSERT_EQ(uneven.rows.size(), 2);
   EXPECT_EQ(uneven.rows[0].samples, 450);
   EXPECT_EQ(uneven.rows[1].samples, 150);
 }
 
 TEST(Shares, ARankMayHaveNothing) {
-  const std::string text = job("cnn", "{format: synthetic, samples: 300, shape: [1, 28, 28], classes: 10}", "fp64", 1);
+  const std::string text =
+      job("cnn", "{format: synthetic, samples: 300, shape: [1, 28, 28], classes: 10}", "fp64", 1, "every_epoch");
   const TrainingRun one = train(to_json(plan_for(text, 1)));
   Json plan = to_json(plan_for(text, 3));
   plan["shares"] = {1, 0, 2};
   const TrainingRun idle = train(plan);
   EXPECT_LE(relative_difference(idle.weights, one.weights), 1e-10);
+  expect_same_figures(idle, one);
   EXPECT_EQ(idle.rows.at(1).samples, 0);
 }
 
