@@ -26,8 +26,9 @@ RankLog::~RankLog() {
 
 void RankLog::open(const std::filesystem::path& attempt_dir, int rank, const std::string& host) {
   const auto path = attempt_dir / ("rank-" + std::to_string(rank) + ".log");
-  set_rank(rank, host);
   const std::lock_guard lock(mutex_);
+  rank_ = rank;
+  host_ = host;
   descriptor_ = ::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
   if (descriptor_ < 0) {
     write_line(STDERR_FILENO, "regatta-worker: cannot open " + path.string() + ": " + errno_text(errno));
@@ -44,19 +45,21 @@ void RankLog::set_rank(int rank, const std::string& host) {
 }
 
 void RankLog::info(const std::string& text) {
+  const std::lock_guard lock(mutex_);
   write("info", text, !quiet_ && rank_ == 0);
 }
 void RankLog::warning(const std::string& text) {
+  const std::lock_guard lock(mutex_);
   write("warning", text, !quiet_ && rank_ == 0);
 }
 void RankLog::error(const std::string& text, bool agreed) {
+  const std::lock_guard lock(mutex_);
   // What one rank alone knows names it.
   const std::string where = agreed || host_.empty() ? "" : "rank " + std::to_string(rank_) + " on " + host_ + ": ";
   write("error", where + text, !agreed || rank_ == 0);
 }
 
 void RankLog::write(std::string_view level, const std::string& text, bool to_stderr) {
-  const std::lock_guard lock(mutex_);
   std::string line = to_text(wall_now()) + " " + std::string(level) + " " + text;
   if (to_stderr)
     write_line(STDERR_FILENO, "regatta-worker: " + (level == "info" ? text : std::string(level) + ": " + text));

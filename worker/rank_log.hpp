@@ -28,10 +28,11 @@ class RankLog {
   void error(const std::string& text, bool agreed = false);
 
  private:
+  /// The mutex is held.
   void write(std::string_view level, const std::string& text, bool to_stderr);
 
-  std::mutex mutex_;
   const bool quiet_;
+  std::mutex mutex_;  // guards what follows: the watchdog's thread speaks too
   int descriptor_ = -1;
   int rank_ = 0;
   std::string host_;
