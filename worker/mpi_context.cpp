@@ -1,12 +1,11 @@
 // Design note. MPI_COMM_WORLD is duplicated, so that a library's messages cannot meet ours, and returns errors. Every
 // call that may wait for another rank stands in a WatchedWait: a thread inside a collective cannot be woken.
 // Shared memory: one window a request, all of it owned by local rank 0, because Open MPI's osc/sm places each rank's
-// part at its own offset. Its bases come at 264 mod 4096, the same in every process (the mapping itself is
-// page-aligned), so that rounding up to a cache line gives the same byte everywhere. Open MPI unlinks the backing
-// file as soon as all have mapped it: nothing outlives the processes, however they end.
+// part at its own offset. Its bases come at 264 mod 4096, so local rank 0 rounds up to a cache line and says by how
+// much; that the others' bases agree is checked. Open MPI unlinks the backing file as soon as all have mapped it:
+// nothing outlives the processes, however they end.
 
 #include <cstdint>
-#include <cstring>
 #include <limits>
 #include <memory>
 #include <string>
@@ -22,15 +21,7 @@ namespace regatta {
 namespace {
 
 MPI_Op to_mpi(Reduce op) {
-  switch (op) {
-    case Reduce::kSum:
-      return MPI_SUM;
-    case Reduce::kMin:
-      return MPI_MIN;
-    case Reduce::kMax:
-      break;
-  }
-  return MPI_MAX;
+  return op == Reduce::kMin ? MPI_MIN : MPI_MAX;
 }
 
 int to_count(std::size_t size) {
@@ -178,10 +169,11 @@ std::byte* MpiContext::node_shared(std::size_t bytes) {
   void* base = nullptr;
   check_mpi(MPI_Win_shared_query(window, 0, &size, &unit, static_cast<void*>(&base)), "MPI_Win_shared_query");
   const auto address = reinterpret_cast<std::uintptr_t>(base);
-  std::byte* memory = static_cast<std::byte*>(base) + (kCacheLine - address % kCacheLine) % kCacheLine;
-  if (local_rank_ == 0) std::memset(memory, 0, bytes);
-  check_mpi(MPI_Barrier(node_), "MPI_Barrier");
-  return memory;
+  std::uint64_t offset = (kCacheLine - address % kCacheLine) % kCacheLine;
+  check_mpi(MPI_Bcast(&offset, 1, MPI_UINT64_T, 0, node_), "MPI_Bcast");
+  if ((address + offset) % kCacheLine != 0)
+    throw CommError("MPI_Win_shared_query: this MPI aligns shared memory differently in each process of a host");
+  return static_cast<std::byte*>(base) + offset;
 }
 
 }  // namespace

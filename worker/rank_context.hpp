@@ -17,7 +17,7 @@ namespace regatta {
 /// Node-shared blocks are aligned to it, so that ranks do not share lines by accident.
 inline constexpr std::size_t kCacheLine = 64;
 
-enum class Reduce { kSum, kMin, kMax };
+enum class Reduce { kMin, kMax };
 
 /// Owned by main; every method is collective over all ranks unless said, called on the trainer thread in the same order
 /// everywhere, and covered by the watchdog's deadline. Throws CommError.
@@ -33,8 +33,8 @@ class RankContext {
   virtual void allreduce(std::span<double> values, Reduce op) = 0;  ///< in place, same result on every rank
   virtual std::string broadcast(std::string text) = 0;              ///< rank 0's text, everywhere
   virtual std::vector<std::string> gather(std::string text) = 0;    ///< at rank 0: one a rank; elsewhere empty
-  /// `bytes` of memory that all ranks of this host see at the same place in their own address space (not at the same
-  /// address), zeroed, 64-byte aligned, alive as long as the context. Nothing of it outlives the processes.
+  /// `bytes` of memory that all ranks of this host see, each at an address of its own; 64-byte aligned, with anything
+  /// in it, alive as long as the context. Nothing of it outlives the processes.
   virtual std::byte* node_shared(std::size_t bytes) = 0;
   /// Not collective: this rank leaves alone, after an error that the others do not know. The destructor then waits for
   /// nobody; the launcher ends the others when this process exits with a code other than 0.

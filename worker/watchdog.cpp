@@ -1,6 +1,7 @@
 // Design note. The trainer thread writes its state into a post: a private one at first, one in node-shared memory after
 // `share_posts`. The watchdog's thread only reads it. Of the ranks of a host that all wait for the same late one, the
-// first to see it speaks; the others give it time to end the job, and speak as well when it does not.
+// first by number speaks (rank 0 also has a journal to close); the others give it time to end the job, and speak as
+// well when it does not.
 
 #include "worker/watchdog.hpp"
 
@@ -10,6 +11,7 @@
 #include <algorithm>
 #include <condition_variable>
 #include <mutex>
+#include <new>
 #include <thread>
 
 #include "worker/posts.hpp"
@@ -22,18 +24,11 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr Duration kLook = 1s;
-constexpr Duration kOthersMaySpeak = 2s;  // longer than a launcher takes to end the ranks of a host
+constexpr Duration kOthersMaySpeak = 4s;  // rank 0's last words and a launcher that ends the ranks of a host
 
 std::int64_t steady_now() {
   return std::chrono::duration_cast<Duration>(std::chrono::steady_clock::now().time_since_epoch()).count();
 }
-
-/// The start of the shared block.
-struct Board {
-  std::atomic<std::int32_t> spoken{0};
-};
-constexpr std::size_t kPostsAt = 64;
-static_assert(sizeof(Board) <= kPostsAt);
 
 }  // namespace
 
@@ -48,15 +43,15 @@ struct Watchdog::Impl {
 
   std::mutex mutex;  // guards what follows, and keeps shared memory mapped while the thread reads it
   std::condition_variable wake;
-  Board* board = nullptr;
-  Post* posts = nullptr;
+  Post* posts = nullptr;  // by local rank
   int post_count = 0;
   bool ending = false;
   std::thread thread;
 
   void watch();
-  bool expired(std::int64_t now);
-  std::string message(std::int64_t now) const;
+  bool expired(std::int64_t since, std::int64_t now) const;
+  bool another_speaks() const;
+  std::string message(std::int64_t since, std::int64_t now) const;
 };
 
 void Watchdog::Impl::watch() {
@@ -64,28 +59,35 @@ void Watchdog::Impl::watch() {
   while (!ending) {
     const Duration look = std::min(kLook, Duration(deadline_ns.load()) / 8);
     wake.wait_for(lock, std::max<Duration>(look, 1ms));
-    const std::int64_t now = steady_now();
-    if (ending || !expired(now)) continue;
-    const std::string text = message(now);
+    const std::int64_t since = mine.load()->waiting_since, now = steady_now();
+    if (ending || !expired(since, now)) continue;
+    const std::string text = message(since, now);
+    if (mine.load()->waiting_since != since) continue;  // it came while this thread was looking
     lock.unlock();
     on_expiry(text);
     return;
   }
 }
 
-bool Watchdog::Impl::expired(std::int64_t now) {
-  const std::int64_t since = mine.load()->waiting_since;
+bool Watchdog::Impl::expired(std::int64_t since, std::int64_t now) const {
   if (since == 0 || now - since <= deadline_ns) return false;
-  if (board == nullptr || board->spoken.exchange(1) == 0) return true;
-  return now - since > deadline_ns + kOthersMaySpeak.count();
+  return !another_speaks() || now - since > deadline_ns + kOthersMaySpeak.count();
 }
 
-std::string Watchdog::Impl::message(std::int64_t now) const {
+/// A rank of this host with a smaller number waits for the same.
+bool Watchdog::Impl::another_speaks() const {
+  const Post* own_post = mine.load();
+  return posts != nullptr && std::any_of(posts, posts + post_count, [&](const Post& post) {
+           return &post < own_post && post.waits >= own_post->waits && post.waiting_since != 0;
+         });
+}
+
+std::string Watchdog::Impl::message(std::int64_t since, std::int64_t now) const {
   const Post& post = *mine.load();
   const std::string late = posts == nullptr ? std::string() : late_ranks(posts, post_count, post, host, now);
   const std::string in = post.bucket >= 0 ? fmt::format(", bucket {}", post.bucket.load()) : "";
   const double limit_s = static_cast<double>(deadline_ns) / 1e9;
-  const double waited_s = static_cast<double>(now - post.waiting_since) / 1e9;
+  const double waited_s = static_cast<double>(now - since) / 1e9;
   return fmt::format(
       "rank {} on {} waited {:.1f} s in {} at step {}{} ({}), longer than the deadline of {:.1f} s\n"
       "  {}\n"
@@ -117,16 +119,14 @@ void Watchdog::share_posts(RankContext& ranks) {
   impl_->own.rank = ranks.rank();
   if (ranks.local_size() == 1) return;
   const auto count = static_cast<std::size_t>(ranks.local_size());
-  std::byte* memory = ranks.node_shared(kPostsAt + count * sizeof(Post));
-  auto* posts = reinterpret_cast<Post*>(memory + kPostsAt);
-  Post& mine = posts[ranks.local_rank()];
+  auto* posts = reinterpret_cast<Post*>(ranks.node_shared(count * sizeof(Post)));
+  Post& mine = *new (posts + ranks.local_rank()) Post;  // each rank makes its own; the memory comes with anything in it
   mine.pid = impl_->own.pid.load();
   mine.rank = ranks.rank();
   mine.copy_state(impl_->own);
   ranks.node_barrier();  // from here on every post is filled
   mine.waits = impl_->own.waits.load();
   const std::lock_guard lock(impl_->mutex);
-  impl_->board = reinterpret_cast<Board*>(memory);
   impl_->posts = posts;
   impl_->post_count = ranks.local_size();
   impl_->mine = &mine;
@@ -136,7 +136,6 @@ void Watchdog::unshare_posts() {
   const std::lock_guard lock(impl_->mutex);
   impl_->own.copy_state(*impl_->mine.load());
   impl_->mine = &impl_->own;
-  impl_->board = nullptr;
   impl_->posts = nullptr;
   impl_->post_count = 0;
 }
