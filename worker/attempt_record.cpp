@@ -2,6 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <future>
+#include <memory>
+#include <thread>
 #include <variant>
 
 namespace regatta {
@@ -16,6 +19,8 @@ std::string describe(const record::Epoch& epoch) {
                      epoch.complete ? "" : " (cut short)", epoch.train_loss, tested, epoch.wall_s, epoch.samples_per_s);
 }
 
+constexpr auto kLastWordsWithin = std::chrono::seconds(2);
+
 }  // namespace
 
 AttemptRecord::AttemptRecord(const Plan& plan, const RunFolder& folder, SteadyTime process_start, RankLog& log)
@@ -29,6 +34,7 @@ AttemptRecord::AttemptRecord(const Plan& plan, const RunFolder& folder, SteadyTi
 }
 
 void AttemptRecord::heard(const RecordBody& body) {
+  const std::lock_guard lock(mutex_);
   if (const auto* beat = std::get_if<record::Heartbeat>(&body)) {
     so_far_.steps = beat->step;
   } else if (const auto* epoch = std::get_if<record::Epoch>(&body)) {
@@ -45,6 +51,8 @@ void AttemptRecord::heard(const RecordBody& body) {
 
 void AttemptRecord::close(const TrainingResult& result, const std::string& message,
                           const std::optional<WeightsFile>& weights) {
+  const std::lock_guard lock(ending_);
+  if (closed_) return;
   const double wall_s = seconds(std::chrono::steady_clock::now() - process_start_);
   write_result(folder_.run, result_json(plan_, result, message, wall_s, weights));
   journal_.write(record::Stop{.reason = result.reason,
@@ -53,16 +61,40 @@ void AttemptRecord::close(const TrainingResult& result, const std::string& messa
                               .epochs = result.epochs,
                               .steps = result.steps,
                               .node_seconds = plan_.placement.nodes * wall_s});
+  closed_ = true;
 }
 
 void AttemptRecord::close_failed(ExitCode code, const std::string& message) noexcept {
-  so_far_.reason = "error";
-  so_far_.exit_code = code;
   try {
-    close(so_far_, message, {});
+    TrainingResult failed;
+    {
+      const std::lock_guard lock(mutex_);
+      failed = so_far_;
+    }
+    failed.reason = "error";
+    failed.exit_code = code;
+    close(failed, message, {});
   } catch (const std::exception& error) {
     log_.warning(std::string("the end of this attempt could not be recorded: ") + error.what());
   }
+}
+
+void LastWords::set(AttemptRecord* record) {
+  const std::lock_guard lock(mutex_);
+  record_ = record;
+}
+
+void LastWords::say(ExitCode code, const std::string& message) {
+  const auto said = std::make_shared<std::promise<void>>();
+  auto end = said->get_future();
+  std::thread([this, said, code, message] {
+    {
+      const std::lock_guard lock(mutex_);
+      if (record_ != nullptr) record_->close_failed(code, message);
+    }
+    said->set_value();
+  }).detach();
+  end.wait_for(kLastWordsWithin);
 }
 
 }  // namespace regatta

@@ -1,14 +1,13 @@
 #include "worker/journal.hpp"
 
 #include <utility>
+#include <variant>
 
 #include "worker/link_client.hpp"
 
 namespace regatta {
 
 namespace {
-
-constexpr Duration kProgressEvery = std::chrono::milliseconds(250);
 
 /// Opens journal.jsonl for the first time ever.
 fs::path fresh_journal(const fs::path& attempt_dir) {
@@ -46,23 +45,25 @@ Journal::Journal(fs::path attempt_dir, RunId run, int attempt, LinkClient* link,
 }
 
 void Journal::write(const RecordBody& body) {
+  const std::lock_guard lock(mutex_);
+  if (stopped_) return;  // the trainer thread came back from its wait while the watchdog's ends the process
   lines_.append(to_json(JournalLine{run_, attempt_, seq_ + 1, wall_now(), body}).dump());
   ++seq_;
+  stopped_ = std::holds_alternative<record::Stop>(body);
   if (link_ != nullptr) link_->send(JournalNotice{seq_});
   if (heard_) heard_(body);
 }
 
 void Journal::write_ranks(const std::vector<RankEpoch>& rows) {
+  const std::lock_guard lock(mutex_);
   std::string lines;
   for (const auto& row : rows) lines += (lines.empty() ? "" : "\n") + to_json(row).dump();
   if (!rows.empty()) ranks_.append(lines);
 }
 
 void Journal::progress(const Progress& progress) {
-  const SteadyTime now = std::chrono::steady_clock::now();
-  if (link_ == nullptr || now - last_progress_ < kProgressEvery) return;
-  last_progress_ = now;
-  link_->send(progress);
+  const std::lock_guard lock(mutex_);
+  if (link_ != nullptr) link_->send(progress);
 }
 
 }  // namespace regatta

@@ -3,6 +3,7 @@
 
 #include <filesystem>
 #include <functional>
+#include <mutex>
 #include <vector>
 
 #include "common/files.hpp"
@@ -24,17 +25,18 @@ struct RankEpoch {
 Json to_json(const RankEpoch&);
 RankEpoch rank_epoch_from_json(const Json&);
 
-/// Rank 0 only, trainer thread only. A line is durable when `write` returns; only then the link is told.
+/// Rank 0 only. The trainer thread writes; only the stop line may also come from another thread, and no line follows
+/// it. A line is durable when `write` returns; only then the link is told.
 class Journal {
  public:
-  /// Told of every line once it is durable, on the trainer thread.
+  /// Told of every line once it is durable, on the thread that wrote it.
   using Heard = std::function<void(const RecordBody&)>;
 
   /// Refuses a folder that has a journal already (IoError). `link` may be null, `heard` empty.
   Journal(std::filesystem::path attempt_dir, RunId run, int attempt, LinkClient* link, Heard heard = {});
   void write(const RecordBody& body);
   void write_ranks(const std::vector<RankEpoch>& rows);
-  void progress(const Progress& progress);  ///< over the link only; rate-limited to four a second
+  void progress(const Progress& progress);  ///< over the link only
 
  private:
   std::filesystem::path folder_;
@@ -42,9 +44,10 @@ class Journal {
   int attempt_;
   LinkClient* link_;
   Heard heard_;
+  std::mutex mutex_;  // guards the files, the link and what follows
   std::int64_t seq_ = 0;
+  bool stopped_ = false;
   AppendFile lines_, ranks_;
-  SteadyTime last_progress_{};
 };
 
 }  // namespace regatta

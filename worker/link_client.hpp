@@ -10,7 +10,7 @@
 
 namespace regatta {
 
-/// Rank 0 only, trainer thread only. Never throws after it is made: a lost link is one line to `log`, and the journal
+/// Rank 0 only, one thread at a time. Never throws after it is made: a lost link is one line to `log`, and the journal
 /// stays the truth.
 class LinkClient {
  public:

@@ -9,6 +9,7 @@
 #include <torch/version.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <utility>
 #include <vector>
 
@@ -31,20 +32,26 @@ namespace {
 
 constexpr Duration kStartDeadline = std::chrono::seconds(60);  // MPI_Init over a slow network, cold file systems
 constexpr Duration kFirstDeadline = std::chrono::seconds(10);  // train.deadline auto, until steps were measured
+constexpr Duration kEndDeadline = std::chrono::seconds(60);    // MPI_Finalize, a disk that must sync others' data first
+constexpr double kSlowestWriting = 5e6;                        // bytes a second, to a busy network file system
 
 /// One rank, from a context to an exit code.
 class Worker {
  public:
   Worker(const WorkerOptions& options, const WorkerWraps& wraps, const LauncherVariables& variables, RankLog& log,
-         const StopSignals& signals, Watchdog& watchdog, RankContext& ranks)
+         const StopSignals& signals, Watchdog& watchdog, LastWords& last_words, RankContext& ranks)
       : options_(options),
         wraps_(wraps),
         launched_(!variables.launcher.empty()),
         log_(log),
         signals_(signals),
         watchdog_(watchdog),
+        last_words_(last_words),
         ranks_(ranks),
         process_start_(process_start()) {}
+  ~Worker() { last_words_.set(nullptr); }
+  Worker(const Worker&) = delete;
+  Worker& operator=(const Worker&) = delete;
 
   ExitCode run() {
     try {
@@ -55,6 +62,7 @@ class Worker {
       ranks_.barrier();  // nobody leaves before rank 0 has written everything
       return code;
     } catch (const AgreedError& error) {
+      allow_for_writing(0);
       log_.error(error.what(), /*agreed=*/true);
       if (record_) record_->close_failed(error.exit_code(), error.what());
       return error.exit_code();
@@ -110,7 +118,9 @@ class Worker {
   void open_folder() {
     log_.open(folder_.attempt, ranks_.rank(), host_name());
     agree(ranks_, [&] {
-      if (ranks_.rank() == 0) record_.emplace(plan_, folder_, process_start_, log_);
+      if (ranks_.rank() != 0) return;
+      record_.emplace(plan_, folder_, process_start_, log_);
+      last_words_.set(&*record_);
     });
     const Placement& place = plan_.placement;
     log_.info(fmt::format("run {} in {}: configuration {}, ranks {}, threads each {}, {} on {} samples",
@@ -221,14 +231,28 @@ class Worker {
             ? fmt::format("the loss is not finite at step {}: lower train.optimizer.lr", result.steps)
             : "";
     const bool usable = result.exit_code != ExitCode::kNonFiniteLoss;
+    allow_for_writing(bytes_of(model));
     if (!message.empty()) log_.error(message, /*agreed=*/true);
     agree(ranks_, [&] {
       if (!record_) return;
+      if (wraps_.before_end) wraps_.before_end();
       std::optional<WeightsFile> weights;
       if (usable) weights = write_weights(folder_.run, model, plan_);
       record_->close(result, message, weights);
     });
     log_.info(fmt::format("{} after {} steps ({})", usable ? "done" : "failed", result.steps, result.reason));
+  }
+
+  static std::int64_t bytes_of(const Model& model) {
+    std::int64_t bytes = 0;
+    for (const auto& [name, tensor] : model.parameters()) bytes += static_cast<std::int64_t>(tensor.nbytes());
+    return bytes;
+  }
+
+  /// train.deadline is about steps. From here on the others wait for rank 0's disk.
+  void allow_for_writing(std::int64_t bytes) {
+    const Duration enough = kEndDeadline + from_seconds(static_cast<double>(bytes) / kSlowestWriting);
+    watchdog_.set_deadline(std::max(watchdog_.deadline(), enough));
   }
 
   const WorkerOptions& options_;
@@ -237,6 +261,7 @@ class Worker {
   RankLog& log_;
   const StopSignals& signals_;
   Watchdog& watchdog_;
+  LastWords& last_words_;
   RankContext& ranks_;
   const SteadyTime process_start_;
   Plan plan_;
@@ -257,13 +282,15 @@ ExitCode run_worker(const WorkerOptions& options, const LeaveNow& leave_now, con
     const LauncherVariables variables = launcher_variables();
     log.set_rank(variables.rank, host_name());
     die_with_launcher(variables);
+    LastWords last_words;
     Watchdog watchdog(kStartDeadline, [&](const std::string& message) {
       log.error(message);
+      last_words.say(ExitCode::kDeadline, message);
       leave_now(ExitCode::kDeadline);
     });
     const auto ranks = make_context(variables, watchdog);
     log.set_rank(ranks->rank(), host_name());
-    return Worker(options, wraps, variables, log, signals, watchdog, *ranks).run();
+    return Worker(options, wraps, variables, log, signals, watchdog, last_words, *ranks).run();
   } catch (...) {  // before there was a world
     const Failure failure = current_failure();
     log.error(failure.message);

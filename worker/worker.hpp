@@ -34,6 +34,7 @@ struct WorkerWraps {
   std::function<void(Model&, int rank)> model;  ///< may register hooks, for a delay in compute
   /// Called by the loader's thread before it makes a batch (from 0): a delay or a failure in production.
   std::function<void(int rank, std::int64_t batch)> before_batch;
+  std::function<void()> before_end;  ///< called by rank 0 before it writes weights and result: a slow disk
 };
 
 /// Ends the process at once, unwinding nothing; does not return.

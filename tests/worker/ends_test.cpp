@@ -1,6 +1,9 @@
 // How a run ends when it does not end by itself: asked to stop, damaged data, a full disk, a dead or a stuck rank.
 // Always with the right code, always soon, and nothing is left.
 
+#include <sys/stat.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <csignal>
 #include <fstream>
@@ -18,10 +21,15 @@ using testing::HasSubstr;
 
 constexpr int kEndless = 1'000'000;  // epochs
 
-/// Files in shared memory that no process has mapped: what the dead forgot.
+/// Open MPI's files in shared memory, of this user, that no process has mapped: what the dead forgot.
 std::set<std::string> forgotten_memory() {
   std::set<std::string> names;
-  for (const auto& entry : fs::directory_iterator("/dev/shm")) names.insert(entry.path().string());
+  for (const auto& entry : fs::directory_iterator("/dev/shm")) {
+    const std::string name = entry.path().filename().string();
+    struct stat file = {};
+    const bool ours = ::stat(entry.path().c_str(), &file) == 0 && file.st_uid == ::getuid();
+    if (ours && (name.starts_with("vader_segment.") || name.starts_with("osc_"))) names.insert(entry.path().string());
+  }
   for (const auto& process : fs::directory_iterator("/proc")) {
     std::ifstream maps(process.path() / "maps");  // not there for what is no process, or has just ended
     for (std::string line; std::getline(maps, line);)
@@ -141,6 +149,17 @@ TEST_F(WorkerRuns, ARankThatNeverComesIsNamedAtTheDeadline) {
   EXPECT_THAT(ended.err, AllOf(HasSubstr("rank 0 on"), HasSubstr("at step 4"), HasSubstr("Not arrived: rank 1 on"),
                                HasSubstr("step 4, data")));
   EXPECT_THAT(rank_log(0), HasSubstr("Not arrived: rank 1"));
+  const auto stop = std::get<record::Stop>(journal().back().body);
+  EXPECT_EQ(stop.exit_code, 13);
+  EXPECT_THAT(stop.message, HasSubstr("Not arrived: rank 1"));
+  EXPECT_EQ(result()["status"], "failed");
+}
+
+TEST_F(WorkerRuns, ASlowDiskAtTheEndIsNoDeadline) {
+  options_.environment["REGATTA_TEST_FAIL"] = "0 0 end";
+  const ProcessResult ended = run(launch(2, failing_worker(), {job(1, "deadline: 1").string()}), options_, 30s);
+  EXPECT_EQ(ended.exit_code, 0) << ended.text();
+  EXPECT_EQ(result()["status"], "done");
 }
 
 /// Runs it with a limit on the size of files, in units of 512 bytes: a full disk for whoever has no disk to fill.

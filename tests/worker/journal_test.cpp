@@ -2,16 +2,14 @@
 
 #include "worker/journal.hpp"
 
-#include <arpa/inet.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <limits>
 
 #include "tests/support/process.hpp"
+#include "tests/worker/listener.hpp"
 #include "tests/worker/worker_samples.hpp"
 #include "worker/attempt_record.hpp"
 
@@ -46,6 +44,16 @@ TEST(Journal, IsNeverWrittenOver) {
   { Journal(folder.path(), new_run_id(), 1, nullptr).write(record::FirstStep{}); }
   EXPECT_THROW(Journal(folder.path(), new_run_id(), 1, nullptr), IoError);
   EXPECT_EQ(parse_journal(read_file(folder.path() / "journal.jsonl")).size(), 1U);
+}
+
+TEST(Journal, EndsWithItsStopLine) {
+  const test::TemporaryFolder folder;
+  Journal journal(folder.path(), new_run_id(), 1, nullptr);
+  journal.write(record::Stop{.reason = "error", .exit_code = 13});
+  journal.write(record::Heartbeat{.epoch = 1, .step = 3});
+  const auto lines = parse_journal(read_file(folder.path() / "journal.jsonl"));
+  ASSERT_EQ(lines.size(), 1U);
+  EXPECT_EQ(type_of(lines[0].body), "stop");
 }
 
 TEST(Journal, WritesOneRowARankAndEpoch) {
@@ -88,40 +96,32 @@ TEST(AttemptRecord, RemembersForAFailureWhatTheJournalSaid) {
   EXPECT_EQ(stop.steps, 7);
 }
 
-/// A coordinator's end of the link, in plain sockets. Accepts one connection; reads only when asked.
-class Listener {
- public:
-  Listener() : socket_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
-    sockaddr_in address = {.sin_family = AF_INET, .sin_port = 0, .sin_addr = {htonl(INADDR_LOOPBACK)}};
-    socklen_t size = sizeof address;
-    auto* any = reinterpret_cast<sockaddr*>(&address);
-    EXPECT_EQ(::bind(socket_, any, size), 0);
-    EXPECT_EQ(::listen(socket_, 1), 0);
-    EXPECT_EQ(::getsockname(socket_, any, &size), 0);
-    port = ntohs(address.sin_port);
-  }
-  ~Listener() {
-    if (connection_ >= 0) ::close(connection_);
-    ::close(socket_);
-  }
-  Listener(const Listener&) = delete;
-  Listener& operator=(const Listener&) = delete;
+TEST(LastWords, CloseTheRecordOnceAndOnlyWhileThereIsOne) {
+  const test::TemporaryFolder folder;
+  const Plan plan = test::small_plan(10, 2, {1});
+  const RunFolder run{folder.path(), folder.path() / "attempt-1"};
+  fs::create_directories(run.attempt);
+  RankLog log(/*quiet=*/true);
+  LastWords last_words;
+  last_words.say(ExitCode::kDeadline, "before there was a record");
+  AttemptRecord record(plan, run, std::chrono::steady_clock::now(), log);
+  last_words.set(&record);
+  last_words.say(ExitCode::kDeadline, "rank 1 did not come");
+  record.close_failed(ExitCode::kCommunication, "rank 0 woke up all the same");
+  last_words.set(nullptr);
+  last_words.say(ExitCode::kDeadline, "after it");
 
-  std::string read_line() {
-    if (connection_ < 0) connection_ = ::accept(socket_, nullptr, nullptr);
-    std::string line;
-    for (char letter = 0; ::read(connection_, &letter, 1) == 1 && letter != '\n';) line += letter;
-    return line;
-  }
-  int port = 0;
-
- private:
-  int socket_, connection_ = -1;
-};
+  const auto lines = parse_journal(read_file(run.attempt / "journal.jsonl"));
+  ASSERT_EQ(lines.size(), 1U);
+  const auto& stop = std::get<record::Stop>(lines[0].body);
+  EXPECT_EQ(stop.exit_code, 13);
+  EXPECT_EQ(stop.message, "rank 1 did not come");
+  EXPECT_EQ(parse_json(read_file(folder.path() / "result.json"), "result")["message"], "rank 1 did not come");
+}
 
 TEST(LinkClient, SaysHelloAndThenWhatHappens) {
   const test::TemporaryFolder folder;
-  Listener listener;
+  test::Listener listener;
   folder.write("link.json", Json{{"port", listener.port}, {"token", "abc"}}.dump());
   const RunId run = new_run_id();
   LinkClient link(folder.path(), run, 3, [](const std::string& text) { ADD_FAILURE() << text; });
@@ -137,7 +137,7 @@ TEST(LinkClient, SaysHelloAndThenWhatHappens) {
 
 TEST(LinkClient, NeverWaitsForACoordinatorThatDoesNotRead) {
   const test::TemporaryFolder folder;
-  const Listener listener;
+  const test::Listener listener;
   folder.write("link.json", Json{{"port", listener.port}, {"token", "abc"}}.dump());
   std::vector<std::string> said;
   LinkClient link(folder.path(), new_run_id(), 1, [&](const std::string& text) { said.push_back(text); });
