@@ -63,7 +63,6 @@ class Initializer {
 class LayeredModel : public Model {
  public:
   const NamedTensors& parameters() const override { return parameters_; }
-  void train(bool) override {}
 
  protected:
   /// `index` is the layer's place in the nn.Sequential. Shape of a weight: (outputs, inputs...).

@@ -22,7 +22,6 @@ class Model {
   virtual at::Tensor forward(const at::Tensor& inputs) = 0;
   /// In registration order, dotted names as PyTorch's state_dict has them ("0.weight", "0.bias", "3.weight", ...).
   virtual const std::vector<std::pair<std::string, at::Tensor>>& parameters() const = 0;
-  virtual void train(bool on) = 0;
 };
 
 /// Weights drawn from `seed` alone, in float64 and then rounded, so that every rank and every precision starts from the

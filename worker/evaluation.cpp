@@ -1,3 +1,8 @@
+// Design note. Ranks may have parts of any size, so they count rounds and not batches: about once a second all of them
+// meet in a sum of what they have so far, and go on until nobody has a batch left or somebody was asked to stop. So a
+// stop never waits for a long evaluation, and no rank waits long for one that has more to do. The totals travel anew in
+// every round, so that their bits do not depend on where the rounds fell.
+
 #include "worker/evaluation.hpp"
 
 #include <ATen/ATen.h>
@@ -6,25 +11,49 @@
 #include <array>
 
 #include "common/error.hpp"
+#include "common/time.hpp"
 
 namespace regatta {
 
-TestFigures evaluate(Model& model, EvaluationSource& source, Exchanger& exchanger) {
-  const c10::InferenceMode inference;
-  model.train(false);
-  std::array<double, 3> sums{};  // loss, correct, count; doubles count exactly up to 2^53
-  for (std::int64_t i = 0; i < source.batches(); ++i) {
-    const Batch& batch = source.batch(i);
-    if (batch.targets.numel() == 0) continue;
+namespace {
+
+constexpr Duration kVoteEvery = std::chrono::seconds(1);  // a sum of five numbers takes microseconds
+
+/// Doubles count exactly up to 2^53.
+struct Totals {
+  double loss = 0, correct = 0, count = 0;
+
+  void add(Model& model, const Batch& batch) {
+    if (batch.targets.numel() == 0) return;
     const at::Tensor logits = model.forward(batch.inputs);  // (B, classes)
-    sums[0] += loss_sum(logits, batch.targets).item<double>();
-    sums[1] += logits.argmax(1).eq(batch.targets).sum().item<double>();
-    sums[2] += static_cast<double>(batch.targets.numel());
+    loss += loss_sum(logits, batch.targets).item<double>();
+    correct += logits.argmax(1).eq(batch.targets).sum().item<double>();
+    count += static_cast<double>(batch.targets.numel());
   }
-  model.train(true);
-  exchanger.allreduce_now(sums);
-  REGATTA_ENSURE(sums[2] > 0, "an empty test set has no figures: the plan should say evaluate: never");
-  return {.loss = sums[0] / sums[2], .accuracy = sums[1] / sums[2]};
+};
+
+}  // namespace
+
+std::optional<TestFigures> evaluate(Model& model, EvaluationSource& source, Exchanger& exchanger,
+                                    std::int64_t test_count, const std::function<bool()>& go_on) {
+  const c10::InferenceMode inference;
+  Totals own;
+  for (std::int64_t next = 0;;) {
+    const SteadyTime until = std::chrono::steady_clock::now() + kVoteEvery;
+    bool going = go_on();
+    while (going && next < source.batches() && std::chrono::steady_clock::now() < until) {
+      own.add(model, source.batch(next++));
+      going = go_on();
+    }
+    std::array<double, 5> all{own.loss, own.correct, own.count, next < source.batches() ? 1.0 : 0.0, going ? 0.0 : 1.0};
+    exchanger.allreduce_now(all);
+    const auto& [loss, correct, count, unfinished, stops] = all;
+    if (unfinished > 0 && stops > 0) return {};
+    if (unfinished > 0) continue;
+    REGATTA_ENSURE(test_count > 0, "an empty test set has no figures: the plan should say evaluate: never");
+    REGATTA_ENSURE(count == static_cast<double>(test_count), "every test sample counts once");
+    return TestFigures{.loss = loss / count, .accuracy = correct / count};
+  }
 }
 
 }  // namespace regatta

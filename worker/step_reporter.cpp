@@ -9,51 +9,46 @@ constexpr auto kProgressEvery = std::chrono::milliseconds(250);
 
 }  // namespace
 
-StepReporter::StepReporter(Journal* journal, const Plan& plan, SteadyTime process_start)
-    : journal_(journal),
-      plan_(plan),
-      process_start_(process_start),
-      last_heartbeat_(std::chrono::steady_clock::now()),
-      last_progress_(last_heartbeat_) {}
+StepReporter::StepReporter(Journal* journal, const Plan& plan, SteadyTime process_start, SteadyTime now)
+    : journal_(journal), plan_(plan), process_start_(process_start), last_heartbeat_(now), last_progress_(now) {}
 
-void StepReporter::after_step(const Step& step) {
+void StepReporter::after_step(const Step& step, SteadyTime now) {
   if (journal_ == nullptr) return;
-  const SteadyTime now = std::chrono::steady_clock::now();
   last_ = step;
   samples_ += step.global_samples;
   if (step.number == 1) journal_->write(record::FirstStep{.startup_s = seconds(now - process_start_)});
   if (early_.size() < kEarlySteps) early_.push_back(step.loss);
   if (early_.size() == kEarlySteps) write_early();
+  give_signs("train", now);
+}
+
+void StepReporter::evaluating(SteadyTime now) {
+  if (journal_ != nullptr) give_signs("evaluate", now);
+}
+
+/// Heartbeats come from evaluations too: whoever watches takes silence for death. Progress is limited to four a second,
+/// a change of phase always passes; it has no pace, because its interval holds some of both phases.
+void StepReporter::give_signs(std::string_view phase, SteadyTime now) {
   if (now - last_heartbeat_ >= kHeartbeatEvery) {
     last_heartbeat_ = now;
-    journal_->write(record::Heartbeat{.epoch = step.epoch,
-                                      .step = step.number,
-                                      .loss = step.loss,
+    journal_->write(record::Heartbeat{.epoch = last_.epoch,
+                                      .step = last_.number,
+                                      .loss = last_.loss,
                                       .samples = samples_,
                                       .node_seconds = plan_.placement.nodes * seconds(now - process_start_)});
   }
-  if (now - last_progress_ >= kProgressEvery) give_progress(now);
-}
-
-void StepReporter::give_progress(SteadyTime now) {
-  journal_->progress(
-      {.epoch = last_.epoch,
-       .step = last_.in_epoch,
-       .steps_per_epoch = plan_.steps_per_epoch(),
-       .loss = last_.loss,
-       .samples_per_s = static_cast<double>(samples_ - samples_at_progress_) / seconds(now - last_progress_),
-       .phase = "train"});
-  last_progress_ = now;
-  samples_at_progress_ = samples_;
-}
-
-void StepReporter::evaluating() {
-  if (journal_ == nullptr) return;
+  const bool changed = phase != phase_;
+  if (!changed && now - last_progress_ < kProgressEvery) return;
+  const auto samples = static_cast<double>(samples_ - samples_at_progress_);
   journal_->progress({.epoch = last_.epoch,
                       .step = last_.in_epoch,
                       .steps_per_epoch = plan_.steps_per_epoch(),
                       .loss = last_.loss,
-                      .phase = "evaluate"});
+                      .samples_per_s = changed ? 0 : samples / seconds(now - last_progress_),
+                      .phase = std::string(phase)});
+  phase_ = phase;
+  last_progress_ = now;
+  samples_at_progress_ = samples_;
 }
 
 void StepReporter::write_early() {

@@ -1,6 +1,7 @@
 #pragma once
-// What rank 0 says about steps while they run: first_step, early, heartbeat, and progress over the link.
+// What rank 0 says while steps and evaluations run: first_step, early, heartbeat, and progress over the link.
 
+#include <string_view>
 #include <vector>
 
 #include "jobs/plan.hpp"
@@ -8,11 +9,12 @@
 
 namespace regatta {
 
-/// Trainer thread only. Without a journal (ranks other than 0) every call returns at once.
+/// Trainer thread only, no clock of its own: every call says when it is. Without a journal (ranks other than 0) every
+/// call returns at once. As long as calls come every few seconds, heartbeats are at most 10 s apart.
 class StepReporter {
  public:
   /// `journal` may be null and, like `plan`, outlives this.
-  StepReporter(Journal* journal, const Plan& plan, SteadyTime process_start);
+  StepReporter(Journal* journal, const Plan& plan, SteadyTime process_start, SteadyTime now);
 
   struct Step {
     int epoch = 1;
@@ -21,17 +23,18 @@ class StepReporter {
     std::int64_t global_samples = 0;  ///< of this step
     double loss = 0;
   };
-  void after_step(const Step& step);
-  void evaluating();
-  void finish();  ///< writes the early line of a run that ended before its 20th step
+  void after_step(const Step& step, SteadyTime now);
+  void evaluating(SteadyTime now);  ///< call with every batch
+  void finish();                    ///< writes the early line of a run that ended before its 20th step
 
  private:
   void write_early();
-  void give_progress(SteadyTime now);
+  void give_signs(std::string_view phase, SteadyTime now);
 
   Journal* journal_;
   const Plan& plan_;
   SteadyTime process_start_, last_heartbeat_, last_progress_;
+  std::string_view phase_;  // of the last progress
   std::int64_t samples_ = 0, samples_at_progress_ = 0;
   Step last_;
   std::vector<double> early_;

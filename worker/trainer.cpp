@@ -2,15 +2,16 @@
 // data_wait, forward and backward are compute, the exchanger accounts for itself. An epoch's laps are closed after its
 // last barrier; what bringing the rows together and writing them costs falls into the next epoch.
 //
-// Collectives: every step the exchanger's; every epoch a barrier, one minimum over the waits and one gather.
+// Collectives: every step the exchanger's; every epoch the evaluation's sums, a barrier, one minimum over the waits and
+// one gather.
 
 #include "worker/trainer.hpp"
 
 #include <ATen/ATen.h>
 
-#include <algorithm>
 #include <cmath>
 
+#include "worker/auto_deadline.hpp"
 #include "worker/epoch_summary.hpp"
 #include "worker/evaluation.hpp"
 #include "worker/step_reporter.hpp"
@@ -18,8 +19,9 @@
 namespace regatta {
 namespace {
 
-constexpr std::size_t kDeadlineSteps = 20;  // auto deadline: five times the median of so many steps, at least 10 s
-constexpr double kLeastDeadline = 10;
+SteadyTime steady_now() {
+  return std::chrono::steady_clock::now();
+}
 
 enum class End { kNot, kEpochs, kMaxTime, kSignal, kNonFinite };
 
@@ -45,7 +47,9 @@ ExitCode exit_code_of(End end) {
 class Trainer {
  public:
   explicit Trainer(const TrainerParts& parts)
-      : p_(parts), train_(parts.plan.training.train), reporter_(parts.journal, parts.plan, parts.process_start) {}
+      : p_(parts),
+        train_(parts.plan.training.train),
+        reporter_(parts.journal, parts.plan, parts.process_start, steady_now()) {}
 
   TrainingResult run() {
     p_.ranks.barrier();
@@ -80,7 +84,7 @@ class Trainer {
     const std::int64_t steps = p_.batches.batches_per_epoch();
     EpochTotals totals{.epoch = epoch, .first_step = step_ + 1, .learning_rate = train_.optimizer.lr};
     for (std::int64_t in_epoch = 1; in_epoch <= steps && end_ == End::kNot; ++in_epoch) {
-      const SteadyTime start = std::chrono::steady_clock::now();
+      const SteadyTime start = steady_now();
       const Batch& batch = next_batch();
       p_.exchanger.begin_step(++step_, batch.global_samples, totals.learning_rate);
       StepVotes votes{.stop = p_.stop_requested ? 1 : 0, .budget = out_of_time() ? 1 : 0};
@@ -94,8 +98,10 @@ class Trainer {
       totals.own_samples += batch.targets.numel();
       totals.loss_sum += outcome.loss * static_cast<double>(batch.global_samples);
       totals.complete = in_epoch == steps && !outcome.failed;
-      reporter_.after_step({epoch, step_, in_epoch, batch.global_samples, outcome.loss});
-      set_auto_deadline(seconds(std::chrono::steady_clock::now() - start));
+      const SteadyTime end = steady_now();
+      reporter_.after_step({epoch, step_, in_epoch, batch.global_samples, outcome.loss}, end);
+      if (const auto deadline = train_.deadline_s ? std::nullopt : auto_deadline_.after_step(end - start))
+        p_.watchdog.set_deadline(*deadline);
     }
     return totals;
   }
@@ -120,10 +126,10 @@ class Trainer {
     return loss.item<double>();
   }
 
-  /// Rank 0's clock decides for all.
+  /// max_time counts from the start of the process. Rank 0's clock decides for all.
   bool out_of_time() const {
     const std::optional<double>& limit = p_.plan.training.stop.max_time_s;
-    return limit && p_.ranks.rank() == 0 && seconds(std::chrono::steady_clock::now() - p_.process_start) >= *limit;
+    return limit && p_.ranks.rank() == 0 && seconds(steady_now() - p_.process_start) >= *limit;
   }
 
   static End end_after(const StepOutcome& outcome) {
@@ -132,23 +138,18 @@ class Trainer {
     return outcome.budget ? End::kMaxTime : End::kNot;
   }
 
-  /// The first steps' median, once: later steps of the same work take as long.
-  void set_auto_deadline(double step_s) {
-    if (train_.deadline_s || step_seconds_.size() == kDeadlineSteps) return;
-    step_seconds_.push_back(step_s);
-    if (step_seconds_.size() < kDeadlineSteps) return;
-    std::vector<double> sorted = step_seconds_;
-    std::nth_element(sorted.begin(), sorted.begin() + kDeadlineSteps / 2, sorted.end());
-    p_.watchdog.set_deadline(from_seconds(std::max(kLeastDeadline, 5 * sorted[kDeadlineSteps / 2])));
-  }
-
-  /// Nothing when the job does not evaluate, or when whoever stopped the run does not want to wait.
+  /// Nothing when the job does not evaluate, or when whoever stopped the run does not want to wait: asked to stop while
+  /// it evaluates, the run ends without figures for its last epoch.
   std::optional<TestFigures> evaluate_epoch() {
     if (p_.evaluation == nullptr || end_ == End::kSignal || end_ == End::kNonFinite) return {};
     const Lap lap(p_.clock, Phase::kEvaluation);
     p_.watchdog.post(step_, -1, "evaluate");
-    reporter_.evaluating();
-    return evaluate(p_.model, *p_.evaluation, p_.exchanger);
+    const auto test = evaluate(p_.model, *p_.evaluation, p_.exchanger, p_.plan.dataset.test_count, [this] {
+      reporter_.evaluating(steady_now());
+      return !p_.stop_requested;
+    });
+    if (!test) end_ = End::kSignal;
+    return test;
   }
 
   struct ClosedLaps {
@@ -156,7 +157,7 @@ class Trainer {
     double wall_s = 0;
   };
   ClosedLaps close_laps() {
-    const SteadyTime now = std::chrono::steady_clock::now();
+    const SteadyTime now = steady_now();
     return {p_.clock.take(), seconds(now - std::exchange(epoch_start_, now))};
   }
 
@@ -193,7 +194,7 @@ class Trainer {
   End end_ = End::kNot;
   std::int64_t step_ = 0;  // done or running, since the start of the run
   SteadyTime epoch_start_;
-  std::vector<double> step_seconds_;  // of the first steps
+  AutoDeadline auto_deadline_;
 };
 
 }  // namespace

@@ -1,6 +1,5 @@
 #pragma once
-// The step loop and what surrounds it: epochs, evaluation, stops, the journal's lines. The loop itself fits on a
-// screen.
+// The step loop and what surrounds it: epochs, evaluation, stops, the journal's lines.
 
 #include <atomic>
 #include <functional>
@@ -43,7 +42,8 @@ struct TrainingResult {
 
 /// Collective. Trains until the first stop; writes first_step, early, heartbeat, epoch and rank lines (not start, not
 /// stop). An epoch that was cut short is recorded with `complete` false; it is evaluated when time ran out, so that the
-/// final weights have figures, and not after a signal or a non-finite loss. Throws CommError, DataError, IoError.
+/// final weights have figures, and not after a signal or a non-finite loss. A signal also ends a running evaluation.
+/// Throws CommError, DataError, IoError.
 TrainingResult train(TrainerParts parts);
 
 }  // namespace regatta

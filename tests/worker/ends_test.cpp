@@ -162,6 +162,65 @@ TEST_F(WorkerRuns, ASlowDiskAtTheEndIsNoDeadline) {
   EXPECT_EQ(result()["status"], "done");
 }
 
+TEST_F(WorkerRuns, ALongEvaluationGivesSignsOfLifeAndEndsWhenAsked) {
+  // A step in ten has a batch of the test set: 300 of them, a minute.
+  std::string text = read_file(job(kEndless, "deadline: 5"));
+  text.replace(text.find("samples: 640"), 12, "samples: 24000");
+  text.replace(text.find("batch: 64"), 9, "batch: 8");
+  folder_.write("job.yaml", text);
+  options_.environment.insert({{"REGATTA_TEST_DELAY", "evaluation"}, {"REGATTA_TEST_DELAY_MS", "200"}});
+  const std::string slow = std::string(REGATTA_BIN_DIR) + "/wrapped-worker";
+  Process process(launch(2, slow, {(folder_.path() / "job.yaml").string()}), options_);
+  const auto evaluation_beats = [&] {
+    int beats = 0;
+    for (const auto& line : journal())
+      if (const auto* beat = std::get_if<record::Heartbeat>(&line.body)) beats += beat->step == 3000 ? 1 : 0;
+    return beats;
+  };
+  ASSERT_TRUE(wait_until([&] { return evaluation_beats() >= 2; }, 40s)) << process.err();
+  EXPECT_EQ(journal().back().body.index(), RecordBody(record::Heartbeat{}).index()) << "still evaluating";
+
+  process.signal(SIGUSR1);
+  const ProcessResult ended = process.wait(15s);  // what the coordinator grants
+  EXPECT_EQ(ended.exit_code, 75) << ended.text();
+  const auto lines = journal();
+  ASSERT_GE(lines.size(), 2U);
+  const auto epoch = std::get<record::Epoch>(lines.at(lines.size() - 2).body);
+  EXPECT_TRUE(epoch.complete) << "all its steps were done";
+  EXPECT_FALSE(epoch.test_loss || epoch.test_accuracy);
+  EXPECT_EQ(std::get<record::Stop>(lines.back().body).reason, "signal");
+  EXPECT_EQ(result()["epochs"], 1);
+  EXPECT_TRUE(result()["test_loss"].is_null());
+}
+
+TEST_F(WorkerRuns, MaxTimeIsANormalEndBetweenSteps) {
+  std::string text = read_file(job(kEndless));
+  text.replace(text.find("samples: 640"), 12, "samples: 400000");  // an epoch has 200,000 steps: more than 3 s
+  text.replace(text.find("batch: 64"), 9, "batch: 2");
+  text.replace(text.find("epochs: "), text.find('}', text.find("epochs: ")) - text.find("epochs: "), "max_time: 3s");
+  folder_.write("job.yaml", text);
+  const auto before = std::chrono::steady_clock::now();
+  const ProcessResult ended = run(launch(2, worker(), {(folder_.path() / "job.yaml").string()}), options_);
+  EXPECT_GE(std::chrono::steady_clock::now() - before, 3s);
+  ASSERT_EQ(ended.exit_code, 0) << ended.text();
+  EXPECT_EQ(result()["status"], "done");
+  EXPECT_EQ(result()["reason"], "max_time");
+  EXPECT_EQ(result()["epochs"], 0);
+
+  const auto lines = journal();
+  ASSERT_GE(lines.size(), 2U);
+  const auto epoch = std::get<record::Epoch>(lines.at(lines.size() - 2).body);
+  EXPECT_FALSE(epoch.complete);
+  EXPECT_TRUE(epoch.test_loss && epoch.test_accuracy) << "the final weights have figures";
+  const auto stop = std::get<record::Stop>(lines.back().body);
+  EXPECT_EQ(stop.reason, "max_time");
+  EXPECT_EQ(stop.exit_code, 0);
+  EXPECT_EQ(stop.steps, epoch.last_step);
+  EXPECT_EQ(last_steps(rank_log(0)), "after " + std::to_string(stop.steps));
+  EXPECT_EQ(last_steps(rank_log(1)), "after " + std::to_string(stop.steps));
+  EXPECT_TRUE(fs::exists(run_dir() / "weights.safetensors"));
+}
+
 /// Runs it with a limit on the size of files, in units of 512 bytes: a full disk for whoever has no disk to fill.
 std::vector<std::string> limited(int blocks, const std::string& command) {
   return {"sh", "-c", "trap '' XFSZ; ulimit -f " + std::to_string(blocks) + "; exec " + command};
