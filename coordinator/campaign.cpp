@@ -53,6 +53,21 @@ std::vector<Event> opening_events(const Preparation& preparation, const Comparis
   return events;
 }
 
+/// Whether a timed run had its cores for itself.
+class Quiet {
+ public:
+  Quiet(const SlotLock& slots, const Plan& plan)
+      : slots_(slots), timed_(!plan.placement.contended), before_(timed_ ? slots.arrivals() : 0) {
+    broken_ = timed_ && slots.has_guest();
+  }
+  bool broken() const { return timed_ && (broken_ || slots_.arrivals() != before_); }
+
+ private:
+  const SlotLock& slots_;
+  bool timed_, broken_ = false;
+  std::int64_t before_;
+};
+
 std::string ending_words(const std::string& name, const RunState& run) {
   if (run.status != RunStatus::kDone) return name + ": " + to_text(run.status) + ": " + run.reason;
   const auto& attempt = run.attempts.back();
@@ -64,7 +79,7 @@ std::string ending_words(const std::string& name, const RunState& run) {
 }  // namespace
 
 CampaignResult run_campaign(const Preparation& preparation, const std::vector<std::string>& argv,
-                            const std::filesystem::path& home, SupervisorParts parts) {
+                            const std::filesystem::path& home, SupervisorParts parts, const SlotLock& slots) {
   const ComparisonId comparison = new_comparison_id();
   std::vector<PlannedRun> planned = plan_all(preparation, comparison, home);
   parts.ledger.append(opening_events(preparation, comparison, argv, planned, parts.owner));
@@ -77,7 +92,17 @@ CampaignResult run_campaign(const Preparation& preparation, const std::vector<st
       parts.ledger.append({end_event(run_state(parts.ledger, run.plan.run), wall_now())}, parts.owner);
       continue;
     }
+    const Quiet quiet(slots, run.plan);
     const RunState ended = supervise(run.plan, run.folder, preparation.job_text, parts);
+    if (quiet.broken()) {
+      parts.ledger.append({{.at = wall_now(),
+                            .run_id = run.plan.run.value,
+                            .source = "coordinator",
+                            .kind = "contended",
+                            .body = Json::object()}},
+                          parts.owner);
+      parts.display.say(ended.configuration + ": another run shared its cores (--contended): it never wins a verdict");
+    }
     const std::string name =
         run.plan.repeat > 1 ? fmt::format("{} #{}", ended.configuration, run.plan.repeat) : ended.configuration;
     if (ended.status == RunStatus::kDone)

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "coordinator/preparation.hpp"
+#include "coordinator/slots.hpp"
 #include "coordinator/supervisor.hpp"
 
 namespace regatta {
@@ -17,8 +18,8 @@ struct CampaignResult {
 
 /// Records the comparison and all its runs with their owner in one transaction, then runs them one after the other.
 /// A run that fails is recorded and said, and the next one goes on. After an interrupt the rest is recorded as
-/// cancelled.
+/// cancelled. A run that a guest disturbed is recorded as contended.
 CampaignResult run_campaign(const Preparation& preparation, const std::vector<std::string>& argv,
-                            const std::filesystem::path& home, SupervisorParts parts);
+                            const std::filesystem::path& home, SupervisorParts parts, const SlotLock& slots);
 
 }  // namespace regatta

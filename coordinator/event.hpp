@@ -10,7 +10,8 @@
 //   owner       coordinator   run            {host, boot_id, pid, start_time, fence}
 //   launch      coordinator   run, attempt   {argv, at}
 //   journal     journal       run, attempt   one line of journal.jsonl, as written; source_seq = its seq
-//   exit        coordinator   run, attempt   {code, signal|null, reason, message, held_s, startup_s}
+//   exit        coordinator   run, attempt   {code, signal|null, reason, message, held_s, startup_s, asked_to_stop}
+//   contended   coordinator   run            {}: a guest shared its cores
 //   lost        coordinator   run, attempt   {last_sign, held_s, startup_s, message}
 //   end         coordinator   run            {status: done|stopped|failed|lost|cancelled, reason, result|null,
 //   bill|null} price       coordinator   run            {price}: an imported run learns one

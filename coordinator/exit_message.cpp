@@ -56,12 +56,14 @@ std::string last_rank_error(const std::string& log) {
 }
 
 std::string last_launcher_error(const std::string& log) {
-  constexpr std::string_view kError = "regatta-worker: error: ";
+  constexpr std::string_view kError = "regatta-worker: error: ", kWorker = "regatta-worker: ";  // the rest is progress
   std::string error, last;
   std::istringstream lines(log);
   for (std::string line; std::getline(lines, line);) {
-    if (const auto at = line.find(kError); at != std::string::npos) error = line.substr(at + kError.size());
-    if (has_word(line)) last = line;
+    if (const auto at = line.find(kError); at != std::string::npos)
+      error = line.substr(at + kError.size());
+    else if (has_word(line) && !line.starts_with(kWorker))
+      last = line;
   }
   return error.empty() ? last : error;
 }

@@ -52,6 +52,8 @@ Ending ending_of(const RunState& run) {
   Result result = read_result(run, last.attempt);
   if (code == static_cast<int>(ExitCode::kStoppedOnRequest))
     return {RunStatus::kStopped, normal, std::move(result.body)};
+  if (code != static_cast<int>(ExitCode::kDone) && last.asked_to_stop)
+    return {RunStatus::kStopped, last.exit_reason, std::move(result.body)};
   if (code != static_cast<int>(ExitCode::kDone))
     return {RunStatus::kFailed, joined(last.exit_reason, last.exit_message)};
   if (!result.trouble.empty()) return {RunStatus::kFailed, "exit code 0, but " + result.trouble};

@@ -1,6 +1,7 @@
 // `regatta`: builds the command line, calls the chosen command, and translates errors into exit codes.
 
 #include <CLI/CLI.hpp>
+#include <csignal>
 #include <cstdio>
 #include <exception>
 #include <filesystem>
@@ -67,11 +68,18 @@ int run(int argc, char** argv) {
   return static_cast<int>(line.chosen());
 }
 
+/// What could not be printed was not said: a full disk or a closed pipe is no success.
+int checked(int code) {
+  if (std::fflush(stdout) == 0 && std::ferror(stdout) == 0) return code;
+  return code != 0 ? code : fail("cannot write to standard output", ExitCode::kDisk);
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
+  std::signal(SIGPIPE, SIG_IGN);  // whoever stops reading progress does not end a run that is paid for
   try {
-    return run(argc, argv);
+    return checked(run(argc, argv));
   } catch (const regatta::Error& error) {
     return fail(error.what(), error.exit_code());
   } catch (const std::filesystem::filesystem_error& error) {

@@ -25,7 +25,14 @@ class Gatherer {
       add(error.diagnostics());
     }
   }
-  void add(const std::vector<Diagnostic>& more) { found_.insert(found_.end(), more.begin(), more.end()); }
+  /// Each once: two rows may meet the same one.
+  void add(const std::vector<Diagnostic>& more) {
+    for (const auto& finding : more) {
+      const bool known = std::any_of(found_.begin(), found_.end(),
+                                     [&](const Diagnostic& before) { return before.text() == finding.text(); });
+      if (!known) found_.push_back(finding);
+    }
+  }
   void throw_if_any() const {
     if (!found_.empty()) throw ConfigError(found_);
   }
@@ -76,8 +83,20 @@ void check_only(const std::vector<std::string>& only, const JobSpec& job) {
   if (!wrong.empty()) throw ConfigError(wrong);
 }
 
+/// Read when the first pool without a price is met, once.
+class LazyPrices {
+ public:
+  Price assumed(int cores) {
+    if (!book_) book_ = load_price_book();
+    return assumed_price(*book_, cores);
+  }
+
+ private:
+  std::optional<PriceBook> book_;
+};
+
 PlannedRow plan_row(const JobSpec& job, int order, const ClusterSpec& cluster, const Inventory& machine,
-                    bool contended) {
+                    LazyPrices& prices, bool contended) {
   const auto& configuration = job.configurations[static_cast<std::size_t>(order)];
   const PoolSpec* pool = cluster.find(configuration.pool);
   if (pool == nullptr) {
@@ -92,7 +111,7 @@ PlannedRow plan_row(const JobSpec& job, int order, const ClusterSpec& cluster, c
                  .order = order,
                  .launcher = pool->launcher,
                  .placement = place(job, configuration, capacity),
-                 .price = pool->price ? *pool->price : assumed_price(load_price_book(), capacity.cores_per_node)};
+                 .price = pool->price ? *pool->price : prices.assumed(capacity.cores_per_node)};
   row.placement.contended |= contended;
   return row;
 }
@@ -125,20 +144,23 @@ Preparation prepare(const RunOptions& options, const Inventory& machine) {
   });
   if (options.cluster) {
     findings.attempt([&] {
-      cluster = read_cluster_file(*options.cluster);
+      result.cluster_text = read_yaml_file(*options.cluster, "cluster file");
+      cluster = read_cluster_text(*result.cluster_text, options.cluster->string(),
+                                  fs::absolute(*options.cluster).parent_path());
       findings.add(unsupported(cluster));
     });
   }
   findings.throw_if_any();
 
+  LazyPrices prices;
   findings.attempt([&] { check_only(options.only, result.job); });
   for (int order = 0; order < static_cast<int>(result.job.configurations.size()); ++order) {
     if (!wanted(options.only, result.job.configurations[static_cast<std::size_t>(order)].name)) continue;
-    findings.attempt([&] { result.rows.push_back(plan_row(result.job, order, cluster, machine, options.contended)); });
+    findings.attempt(
+        [&] { result.rows.push_back(plan_row(result.job, order, cluster, machine, prices, options.contended)); });
   }
   findings.throw_if_any();
 
-  if (options.cluster) result.cluster_text = read_file(*options.cluster);
   index_data(result);
   return result;
 }

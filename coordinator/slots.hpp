@@ -2,6 +2,7 @@
 // Timed runs never share slots: whoever measures holds a lock file, one for the machine, whatever home and whoever
 // asks. flock, so the kernel frees it on death.
 
+#include <cstdint>
 #include <filesystem>
 #include <optional>
 #include <string>
@@ -15,21 +16,29 @@ struct SlotHolder {
   bool operator==(const SlotHolder&) const = default;
 };
 
-/// One lock, from `try_take` until destruction.
+/// A place on the machine, from `try_take` or `join` until destruction.
 class SlotLock {
  public:
-  /// Takes `file` and writes `holder` into it; nothing when somebody else has it. Throws IoError.
+  /// For a timed run: takes `file` and writes `holder` into it; nothing while another timed run or a guest is there.
+  /// Throws IoError.
   static std::optional<SlotLock> try_take(const std::filesystem::path& file, const SlotHolder& holder);
+  /// For a contended run: a guest, who never waits. Throws IoError.
+  static SlotLock join(const std::filesystem::path& file, const SlotHolder& holder);
   ~SlotLock();
   SlotLock(SlotLock&& other) noexcept;
   SlotLock& operator=(SlotLock&& other) noexcept;
 
+  /// Of a timed run: a guest runs beside it now.
+  bool has_guest() const;
+  /// Of a timed run: grows with each guest that comes.
+  std::int64_t arrivals() const;
+
  private:
-  explicit SlotLock(int descriptor) : descriptor_(descriptor) {}
-  int descriptor_;
+  SlotLock(int timed, int guests) : timed_(timed), guests_(guests) {}
+  int timed_, guests_;  // two lock files: one for whoever is timed, one that guests share; -1: not held
 };
 
-/// What the lock file says, fit for a terminal: another user may have written it. Nothing while it is empty or
+/// Whom one waits for, fit for a terminal: another user may have written it. Nothing while it is empty or
 /// unreadable.
 std::optional<SlotHolder> slot_holder(const std::filesystem::path& file);
 

@@ -123,6 +123,7 @@ void apply_exit(State& state, const Event& event) {
   attempt.signal = json_maybe<int>(event.body, "signal");
   attempt.exit_reason = json_get<std::string>(event.body, "reason");
   attempt.exit_message = json_get<std::string>(event.body, "message");
+  attempt.asked_to_stop = json_maybe<bool>(event.body, "asked_to_stop").value_or(false);
   attempt.held_s = json_get<double>(event.body, "held_s");
   attempt.startup_s = json_maybe<double>(event.body, "startup_s");
 }
@@ -151,6 +152,10 @@ void apply_price(State& state, const Event& event) {
   run_of(state, event).price = maybe_price(event.body);
 }
 
+void apply_contended(State& state, const Event& event) {
+  run_of(state, event).contended = true;
+}
+
 struct Kind {
   const char* name;
   void (*apply)(State&, const Event&);
@@ -163,7 +168,8 @@ constexpr Kind kKinds[] = {{"comparison", apply_comparison},
                            {"exit", apply_exit},
                            {"lost", apply_lost},
                            {"end", apply_end},
-                           {"price", apply_price}};
+                           {"price", apply_price},
+                           {"contended", apply_contended}};
 
 }  // namespace
 

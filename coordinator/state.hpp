@@ -48,6 +48,7 @@ struct AttemptState {
   std::optional<double> held_s, startup_s;  ///< from exit or lost; held_s says that the attempt's end is recorded
   bool lost = false;                        ///< by a lost event: nobody saw its exit
   std::optional<int> exit_code, signal;
+  bool asked_to_stop = false;  ///< by Ctrl-C and its like, before it ended
   std::string exit_reason, exit_message;
 };
 

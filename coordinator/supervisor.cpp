@@ -64,7 +64,8 @@ class Attempt {
                       {"reason", "not launched"},
                       {"message", error.what()},
                       {"held_s", 0.0},
-                      {"startup_s", nullptr}});
+                      {"startup_s", nullptr},
+                      {"asked_to_stop", false}});
     }
     link_.reset();
     fs::remove(folder_ / "link.json");  // the token opens nothing any more
@@ -99,9 +100,12 @@ class Attempt {
       vitals_.step = progress_.step();
       const Decision decision = damage_.empty() ? decide(vitals_, now) : Decision{Act::kKill, "killed: " + damage_};
       if (decision.act == Act::kRequestStop) {
-        parts_.display.say("stopping " + plan_.placement.configuration + " (once more to kill it)");
         ranks.request_stop();
-        vitals_.stop_requested = now;
+        vitals_.asked_again = now;
+        if (!vitals_.stop_requested) {
+          vitals_.stop_requested = now;
+          parts_.display.say("stopping " + plan_.placement.configuration + " (once more to kill it)");
+        }
       } else if (decision.act == Act::kKill) {
         const ExitStatus status = kill(ranks);
         take_journal();
@@ -163,7 +167,8 @@ class Attempt {
                     {"reason", ending.killed_because.empty() ? describe_exit(ending.status) : ending.killed_because},
                     {"message", message_of(ending.status)},
                     {"held_s", seconds(held)},
-                    {"startup_s", startup}});
+                    {"startup_s", startup},
+                    {"asked_to_stop", vitals_.interrupts > 0}});
   }
 
   std::string message_of(const ExitStatus& status) const {

@@ -14,6 +14,7 @@ constexpr Duration kStartLimit =
     60s;  // loading torch and MNIST takes 2 s; a cold disk and a busy machine, ten times that
 constexpr Duration kLeastSilence = 30s;  // heartbeats are at most 10 s apart
 constexpr Duration kStopLimit = 15s;     // a clean stop ends the running step and writes the weights
+constexpr Duration kAskAgain = 1s;       // mpirun drops a signal that comes while it starts its ranks
 
 Duration deadline_of(const std::optional<double>& deadline_s, const std::optional<Duration>& step) {
   if (deadline_s) return from_seconds(*deadline_s);
@@ -29,9 +30,12 @@ Duration silence_limit(const std::optional<double>& deadline_s, const std::optio
 Decision decide(const Vitals& vitals, SteadyTime now) {
   if (vitals.interrupts >= 2) return {Act::kKill, "killed: asked to stop twice"};
   if (vitals.stop_requested) {
-    if (now - *vitals.stop_requested <= kStopLimit) return {};
-    return {Act::kKill, fmt::format("killed: it did not stop within {:.0f} s of being asked", seconds(kStopLimit))};
+    const Duration limit = std::max(kStopLimit, vitals.step ? 3 * *vitals.step : Duration(0));
+    if (now - *vitals.stop_requested > limit)
+      return {Act::kKill, fmt::format("killed: it did not stop within {:.0f} s of being asked", seconds(limit))};
+    return {now - vitals.asked_again >= kAskAgain ? Act::kRequestStop : Act::kGoOn, {}};
   }
+  if (vitals.interrupts == 1 && !vitals.started) return {Act::kKill, "killed: asked to stop before its first step"};
   if (vitals.interrupts == 1) return {Act::kRequestStop, {}};
 
   if (!vitals.started) {

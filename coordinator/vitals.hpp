@@ -15,7 +15,8 @@ struct Vitals {
   std::optional<double> deadline_s;          ///< train.deadline; nothing: auto
   std::optional<Duration> step;              ///< the slowest step seen; nothing: none yet
   int interrupts = 0;                        ///< Ctrl-C and its like
-  std::optional<SteadyTime> stop_requested;  ///< when the ranks were asked for a clean stop
+  std::optional<SteadyTime> stop_requested;  ///< when the ranks were first asked for a clean stop
+  SteadyTime asked_again;                    ///< when they were last asked
 };
 
 enum class Act { kGoOn, kRequestStop, kKill };

@@ -2,8 +2,10 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cstdio>
 #include <memory>
+#include <sstream>
 
 #include "coordinator/campaign.hpp"
 #include "coordinator/command.hpp"
@@ -43,13 +45,33 @@ fs::path find_worker(const std::optional<fs::path>& option) {
   return worker;
 }
 
+bool is_in_path(const std::string& program) {
+  const char* path = std::getenv("PATH");
+  std::istringstream folders(path == nullptr ? "" : path);
+  for (std::string folder; std::getline(folders, folder, ':');)
+    if (access((fs::path(folder) / program).c_str(), X_OK) == 0) return true;
+  return false;
+}
+
+/// Before anything is trained, not when the first row with two ranks comes up.
+void need_mpirun(const Preparation& preparation) {
+  const bool needed = std::any_of(preparation.rows.begin(), preparation.rows.end(),
+                                  [](const PlannedRow& row) { return row.placement.ranks > 1; });
+  if (needed && !is_in_path("mpirun"))
+    throw ConfigError(
+        "no mpirun in PATH, which more than one rank needs\n  install Open MPI (Debian: openmpi-bin), or run the rows "
+        "with one rank: --only NAME");
+}
+
 /// Waits for the slots of this machine: every pool with the local launcher takes the same ones. Nothing when
 /// interrupted.
-std::optional<SlotLock> take_slots(const Preparation& preparation, Reactor& reactor, ProgressDisplay& display) {
+std::optional<SlotLock> take_slots(const Preparation& preparation, bool contended, Reactor& reactor,
+                                   ProgressDisplay& display) {
   const fs::path file = slots_file();
   bool said = false;
   while (reactor.interrupts() == 0) {
     const SlotHolder self{getpid(), preparation.job.name, to_text(wall_now())};
+    if (contended) return SlotLock::join(file, self);
     if (auto lock = SlotLock::try_take(file, self)) return lock;
     if (!said) display.say(waiting_words(preparation.rows.front().placement.pool, slot_holder(file)));
     said = true;
@@ -80,21 +102,19 @@ ExitCode execute(const RunCommand& command, const CommandLine& line, const std::
     return ExitCode::kDone;
   }
 
+  need_mpirun(preparation);
   Reactor reactor;
   ProgressDisplay display(stderr, ProgressDisplay::style_for(stderr, line.quiet));
   Ledger ledger(home.ledger);  // before the wait: a home that cannot be written is said at once
   if (!ledger.notice().empty()) display.note(ledger.notice());
-  std::optional<SlotLock> slots;
-  if (!command.options.contended) {
-    slots = take_slots(preparation, reactor, display);
-    if (!slots) return ExitCode::kInterrupted;
-  }
+  const auto slots = take_slots(preparation, command.options.contended, reactor, display);
+  if (!slots) return ExitCode::kInterrupted;
   for (const auto& sentence : recover(ledger)) display.note(sentence);
 
   const Owner owner = this_process();
-  const CampaignResult result =
-      run_campaign(preparation, argv, home.folder,
-                   {.ledger = ledger, .reactor = reactor, .display = display, .owner = owner, .worker = worker});
+  const CampaignResult result = run_campaign(
+      preparation, argv, home.folder,
+      {.ledger = ledger, .reactor = reactor, .display = display, .owner = owner, .worker = worker}, *slots);
   print_comparison(result, command.json);
   if (result.interrupted) return ExitCode::kInterrupted;
   for (const auto& run : result.runs)
@@ -112,9 +132,11 @@ void add_run(CLI::App& app, CommandLine& line) {
       ->type_name("FILE");
   run->add_flag("--dry-run", command->dry_run, "Print plan, command lines, shares and price; create and start nothing");
   run->add_option("--only", command->options.only, "Run only this configuration; may be given again")
-      ->type_name("NAME");
+      ->type_name("NAME")
+      ->allow_extra_args(false);  // each takes one value, so that the job file may follow
   run->add_option("--set", command->options.set, "Replace a value of the job file; may be given again")
-      ->type_name("KEY=VALUE");
+      ->type_name("KEY=VALUE")
+      ->allow_extra_args(false);
   run->add_flag("--contended", command->options.contended,
                 "Run beside another timed run; rows are marked and never win");
   run->add_flag("--json", command->json, "Print the comparison as JSON on stdout");

@@ -148,12 +148,22 @@ TEST_F(DecideTest, StopsOnceThenKillsAfterABoundOrAtTheSecondWord) {
   vitals_.started = true;
   vitals_.interrupts = 1;
   EXPECT_EQ(at(1s).act, Act::kRequestStop);
-  vitals_.stop_requested = start_ + 1s;
-  EXPECT_EQ(at(2s).act, Act::kGoOn);
+  vitals_.stop_requested = vitals_.asked_again = start_ + 1s;
+  EXPECT_EQ(at(1900ms).act, Act::kGoOn);
+  EXPECT_EQ(at(2s).act, Act::kRequestStop) << "again: mpirun may have dropped it";
+  vitals_.asked_again = start_ + 16s;
   EXPECT_EQ(at(16s).act, Act::kGoOn);
   EXPECT_EQ(at(16s + 1ms).act, Act::kKill);
+  vitals_.step = 20s;
+  EXPECT_EQ(at(60s).act, Act::kRequestStop) << "three long steps may pass";
+  EXPECT_EQ(at(62s).act, Act::kKill);
   vitals_.interrupts = 2;
   EXPECT_EQ(at(2s).act, Act::kKill);
+}
+
+TEST_F(DecideTest, BeforeTheFirstStepThereIsNothingToKeep) {
+  vitals_.interrupts = 1;
+  EXPECT_EQ(at(1s).act, Act::kKill);
 }
 
 TEST(SilenceLimit, FollowsTheDeadline) {

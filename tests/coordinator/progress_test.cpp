@@ -118,8 +118,28 @@ TEST(Slots, SayForWhomOneWaits) {
   EXPECT_EQ(slot_holder(here), std::nullopt);
   folder.write("here.lock", "{ half");
   EXPECT_EQ(slot_holder(here), std::nullopt);
-  folder.write("here.lock", R"({"pid": 1, "job": "a\u001b[2Jb", "since": "now"})");
+  const auto held = SlotLock::try_take(here, {4711, "a\033[2Jb", "now"});
   EXPECT_EQ(slot_holder(here)->job, "a?[2Jb") << "another user's words do not steer a terminal";
+}
+
+TEST(Slots, GuestsNeverWaitAndAreSeen) {
+  const test::TemporaryFolder folder;
+  const auto here = folder.path() / "here.lock";
+  auto timed = SlotLock::try_take(here, {1, "timed", "now"});
+  ASSERT_TRUE(timed);
+  const auto before = timed->arrivals();
+  EXPECT_FALSE(timed->has_guest());
+  {
+    const SlotLock guest = SlotLock::join(here, {2, "guest", "now"});
+    EXPECT_TRUE(timed->has_guest());
+    EXPECT_GT(timed->arrivals(), before);
+    timed.reset();
+    EXPECT_FALSE(SlotLock::try_take(here, {3, "next", "now"})) << "a timed run waits for guests";
+    EXPECT_EQ(slot_holder(here)->job, "guest");
+  }
+  timed = SlotLock::try_take(here, {3, "next", "now"});
+  ASSERT_TRUE(timed);
+  EXPECT_EQ(timed->arrivals(), 0) << "of its own time only";
 }
 
 }  // namespace

@@ -104,7 +104,7 @@ TEST_F(RunTest, DryRunCreatesNothing) {
 
 TEST_F(RunTest, OnlyAndSetNarrowAndChangeTheJob) {
   const auto job = folder_.write("job.yaml", tiny_job({kOneCore, kTwoCores}, 3));
-  const auto result = regatta({"run", job, "--only", "one-core", "--set", "stop.epochs=1", "--set", "train.batch=128"});
+  const auto result = regatta({"run", "--only", "one-core", "--set", "stop.epochs=1", "--set", "train.batch=128", job});
   ASSERT_EQ(result.exit_code, 0) << result.text();
   const auto all = runs();
   ASSERT_EQ(all.size(), 1U);

@@ -71,6 +71,20 @@ TEST_F(SlotsTest, ContendedRunsBesideAndIsMarked) {
   EXPECT_TRUE(runs().back().contended);
   first.signal(SIGINT);
   EXPECT_EQ(first.wait(30s).exit_code, 130);
+  EXPECT_TRUE(runs().front().contended) << "who was there first lost its cores too";
+  EXPECT_THAT(first.err(), HasSubstr("shared its cores"));
+}
+
+TEST_F(SlotsTest, ATimedRunWaitsForAContendedOne) {
+  Process guest(command({"run", long_job_, "--contended"}), options_);
+  wait_for_journal("first_step");
+  Process timed(command({"run", short_job_}), options_);
+  EXPECT_TRUE(wait_until([&] { return timed.err().find("waiting for job the-long-one") != std::string::npos; }))
+      << timed.err();
+  guest.signal(SIGINT);
+  EXPECT_EQ(guest.wait(30s).exit_code, 130);
+  EXPECT_EQ(timed.wait(60s).exit_code, 0);
+  EXPECT_FALSE(runs().back().contended);
 }
 
 }  // namespace
