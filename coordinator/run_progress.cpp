@@ -67,10 +67,17 @@ void RunProgress::hear(const Progress& progress) {
 
 ProgressView RunProgress::view(SteadyTime now, Duration held) const {
   ProgressView view = view_;
-  const Duration trained = started_ ? now - *started_ : Duration(0);
-  view.fraction = fraction_done(view.epoch, step_in_epoch_, plan_.steps_per_epoch(), plan_.training.stop.epochs,
-                                trained, plan_.training.stop.max_time_s);
-  view.left = time_left(view.fraction, trained);
+  const StopSpec& stop = plan_.training.stop;
+  const auto fraction = [&](std::optional<double> max_time_s) {
+    return fraction_done(view.epoch, step_in_epoch_, plan_.steps_per_epoch(), stop.epochs, held, max_time_s);
+  };
+  view.fraction = fraction(stop.max_time_s);
+  // Epochs have a pace since the start line; max_time runs from the launch, as in the worker. The first stop wins.
+  view.left = time_left(fraction({}), started_ ? now - *started_ : Duration(0));
+  if (stop.max_time_s) {
+    const Duration rest = std::max(from_seconds(*stop.max_time_s) - held, Duration(0));
+    view.left = std::min(view.left.value_or(rest), rest);
+  }
   const auto& place = plan_.placement;
   if (plan_.price)
     view.cost = holding_cost(*plan_.price, {place.nodes, place.ranks, place.threads, place.cores_per_node}, held);
