@@ -15,7 +15,7 @@ enum class ExitCode : int {
   kBadConfig = 2,       ///< job file, cluster file or command line
   kData = 10,           ///< dataset missing, damaged or changed
   kCommunication = 11,  ///< MPI or link error
-  kLostPeer = 12,       ///< a rank's connection closed
+  kLostPeer = 12,       ///< a rank's connection closed (kept: under Open MPI 4.1 mpirun says it, with its own code)
   kDeadline = 13,       ///< a wait outlasted train.deadline
   kNonFiniteLoss = 14,
   kDisk = 15,

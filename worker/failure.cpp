@@ -51,9 +51,9 @@ void agree(RankContext& ranks, const std::function<void()>& work) {
   if (worst == 0) return;
 
   const std::string where = "rank " + std::to_string(ranks.rank()) + " on " + host_name() + ": ";
-  const bool alone = ranks.rank() == 0;  // what rank 0 does for all is nobody's own trouble
+  const bool for_all = ranks.rank() == 0;  // what rank 0 does for all is nobody's own trouble
   std::string all;
-  for (const auto& text : ranks.gather(failure ? (alone ? "" : where) + failure->message : ""))
+  for (const auto& text : ranks.gather(failure ? (for_all ? "" : where) + failure->message : ""))
     if (!text.empty()) all += (all.empty() ? "" : "\n") + text;
   throw AgreedError({static_cast<ExitCode>(static_cast<int>(worst)), ranks.broadcast(std::move(all))});
 }

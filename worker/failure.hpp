@@ -23,8 +23,7 @@ struct AgreedError : Error {
   explicit AgreedError(const Failure& failure) : Error(failure.code, failure.message) {}
 };
 
-/// Runs `work`, which must not be collective. When it threw on any rank, throws the same AgreedError on every rank.
-/// Collective.
+/// Collective. Runs `work`, which must not be. When it threw on any rank, throws the same AgreedError on every rank.
 void agree(RankContext& ranks, const std::function<void()>& work);
 
 }  // namespace regatta

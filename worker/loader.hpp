@@ -1,6 +1,5 @@
 #pragma once
-// This rank's batches: which samples follows from the plan alone (order, shares), and a thread makes them ahead of
-// demand.
+// This rank's batches: which samples follows from the plan alone (order, shares), and a thread makes them ahead.
 
 #include <cstdint>
 #include <functional>

@@ -19,8 +19,8 @@ class Optimizer {
   virtual void apply(std::size_t parameter, const at::Tensor& mean_gradient, double learning_rate) = 0;
 };
 
-/// SGD with momentum as in torch.optim.SGD: buf = momentum*buf + g; p -= lr*buf (Sutskever et al., ICML 2013, PyTorch's
-/// form).
+/// SGD with momentum as in torch.optim.SGD: buf = momentum*buf + g; p -= lr*buf (Sutskever et al., ICML 2013, in the
+/// form that PyTorch gave it).
 std::unique_ptr<Optimizer> make_optimizer(const OptimizerSpec& spec, std::vector<Parameter> parameters);
 
 }  // namespace regatta

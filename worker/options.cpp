@@ -9,9 +9,8 @@ namespace regatta {
 namespace {
 
 constexpr const char* kDescription =
-    "Trains one configuration of a job as one rank of a launch. `regatta run` starts it for you; started by hand, rank "
-    "0\n"
-    "indexes the data, makes the plan and hands it to the others.";
+    "Trains one configuration of a job as one rank of a launch. `regatta run` starts it for you; started by hand,\n"
+    "rank 0 indexes the data, makes the plan and hands it to the others.";
 
 constexpr const char* kFooter =
     "Examples\n"
@@ -23,10 +22,11 @@ constexpr const char* kFooter =
     "It writes RUN_DIR/{job.yaml, result.json, weights.safetensors} and RUN_DIR/attempt-1/{plan.json, launch.sh,\n"
     "journal.jsonl, ranks.jsonl, rank-N.log}. A folder with a journal is refused: nothing is written over.\n"
     "\n"
-    "USR1 (also through mpirun) or TERM stops all ranks cleanly after the current step.\n"
+    "USR1 (also through mpirun) or TERM stops all ranks cleanly after the current step or test batch.\n"
     "\n"
-    "Exit codes: 0 done, 2 bad job file or command line, 10 data, 11 communication, 12 lost peer, 13 deadline,\n"
-    "14 non-finite loss, 15 disk, 16 out of memory, 75 stopped on request.";
+    "Exit codes: 0 done, 2 bad job file or command line, 10 data, 11 communication, 13 deadline, 14 non-finite loss,\n"
+    "15 disk, 16 out of memory, 75 stopped on request. 12 is kept for a lost rank; Open MPI 4.1 tells the others\n"
+    "nothing, and mpirun itself ends the job: with 128 + the signal that ended the rank, or 205 for a lost host.";
 
 /// What CLI11 cannot express: a job or a plan, and what goes with which.
 void check(const WorkerOptions& options) {
