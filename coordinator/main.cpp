@@ -26,9 +26,15 @@ Examples:
   regatta show RUN                        one run: bill, epochs, ranks
   regatta import RUN_DIR                  a run started by hand under mpirun
 
-Exit codes: 0 done, 1 a configuration failed, 2 a file or the command line is wrong, 10 data, 15 disk, 130 Ctrl-C.
-REGATTA_HOME (or --home) holds the ledger and the run folders; without it, ~/.regatta.
-REGATTA_SLOTS names the lock that timed runs of this machine share; without it, /dev/shm/regatta-slots.lock.
+Exit codes: 0 done, 1 a configuration failed or a question has no answer, 2 a file or the command line is wrong, 10 data,
+15 disk, 130 Ctrl-C.
+
+Environment:
+  REGATTA_HOME    the ledger and the run folders, as --home; without it, ~/.regatta
+  REGATTA_LEDGER  the ledger alone, when the home lies on a network file system; without it, HOME/ledger.db
+  REGATTA_PRICES  a price book in place of the built-in one
+  REGATTA_SLOTS   the lock that timed runs of this machine share; without it, /dev/shm/regatta-slots.lock
+  NO_COLOR        no colours, whatever the terminal
 )";
 
 int fail(const char* message, ExitCode code) {
@@ -42,7 +48,9 @@ int run(int argc, char** argv) {
   line.argv.assign(argv, argv + argc);
   app.footer(kExamples);
   app.set_version_flag("--version", "regatta " REGATTA_VERSION);
-  app.add_option("--home", line.home, "Folder of the ledger and the runs")->type_name("DIR");
+  app.add_option("--home", line.home, "Folder of the ledger and the runs")
+      ->type_name("DIR")
+      ->check([](const std::string& folder) { return folder.empty() ? "expected a folder, found nothing" : ""; });
   app.add_flag("--quiet", line.quiet, "Results and failures only");
   app.require_subcommand(0, 1);
   app.fallthrough();  // so that --home and --quiet may stand behind the command
@@ -83,7 +91,10 @@ int main(int argc, char** argv) {
   } catch (const regatta::Error& error) {
     return fail(error.what(), error.exit_code());
   } catch (const std::filesystem::filesystem_error& error) {
-    return fail(error.what(), ExitCode::kDisk);
+    return fail((error.path1().string() + ": " + error.code().message() +
+                 "\n  give Regatta a folder it may write: --home DIR or $REGATTA_HOME")
+                    .c_str(),
+                ExitCode::kDisk);
   } catch (const std::exception& error) {
     return fail(error.what(), ExitCode::kFailure);
   }

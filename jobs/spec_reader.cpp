@@ -193,7 +193,7 @@ JobSpec read_job_text(const std::string& text, const std::string& name, const fs
   YamlFile file = parse_yaml(text, name, overrides);
   JobSpec job;
   read_map(file, [&](YamlMap& map) { read_job(map, job, fs::absolute(folder)); });
-  check_rules(job, file.findings);
+  if (file.root.kind == YamlNode::Kind::kMap) check_rules(job, file.findings);  // nothing was read otherwise
   file.findings.throw_if_any();
   job.source = file.findings.positions();
   return job;

@@ -49,6 +49,13 @@ ExitCode import(const ImportOptions& options, const CommandLine& line) {
   return ExitCode::kDone;
 }
 
+constexpr const char* kImportExamples = R"(
+Examples:
+  mpirun -np 2 regatta-worker job.yaml --run-dir here    train by hand
+  regatta import here                                    take it into the ledger; a second time changes nothing
+  regatta import here --cluster cluster.yaml             with the price of its pool
+)";
+
 }  // namespace
 
 void add_import(CLI::App& app, CommandLine& line) {
@@ -57,6 +64,7 @@ void add_import(CLI::App& app, CommandLine& line) {
   command->add_option("run_dir", options->run_dir, "The run's folder")->required()->type_name("RUN_DIR");
   command->add_option("--cluster", options->cluster, "Prices of the pools; without it, of the nearest instance")
       ->type_name("FILE");
+  command->footer(kImportExamples);
   command->callback([&line, options] { line.chosen = [&line, options] { return import(*options, line); }; });
 }
 

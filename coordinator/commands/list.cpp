@@ -32,6 +32,13 @@ ExitCode list(const ListOptions& options, const CommandLine& line) {
   return ExitCode::kDone;
 }
 
+constexpr const char* kListExamples = R"(
+Examples:
+  regatta list              the latest comparisons, and runs started by hand
+  regatta list --limit 0    all of them
+  regatta list --json       with all digits, for a program
+)";
+
 }  // namespace
 
 void add_list(CLI::App& app, CommandLine& line) {
@@ -39,6 +46,7 @@ void add_list(CLI::App& app, CommandLine& line) {
   auto* command = app.add_subcommand("list", "Comparisons and runs, newest first");
   command->add_option("--limit", options->limit, "How many; 0 shows all")->capture_default_str()->type_name("N");
   command->add_flag("--json", options->json, "Print JSON on stdout");
+  command->footer(kListExamples);
   command->callback([&line, options] { line.chosen = [&line, options] { return list(*options, line); }; });
 }
 

@@ -63,6 +63,12 @@ ExitCode logs(const LogsOptions& options, const CommandLine& line) {
   return ExitCode::kDone;
 }
 
+constexpr const char* kLogsExamples = R"(
+Examples:
+  regatta logs 01K5             every rank of the last attempt, then the launcher
+  regatta logs 01K5 --rank 1    one rank
+)";
+
 }  // namespace
 
 void add_logs(CLI::App& app, CommandLine& line) {
@@ -71,6 +77,7 @@ void add_logs(CLI::App& app, CommandLine& line) {
   command->add_option("run", options->id, "Id of the run, or its beginning")->required()->type_name("RUN");
   command->add_option("--rank", options->rank, "Only this rank")->type_name("R");
   command->add_option("--attempt", options->attempt, "This attempt; without it, the last")->type_name("K");
+  command->footer(kLogsExamples);
   command->callback([&line, options] { line.chosen = [&line, options] { return logs(*options, line); }; });
 }
 

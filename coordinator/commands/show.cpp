@@ -31,6 +31,13 @@ ExitCode show(const ShowOptions& options, const CommandLine& line) {
   return ExitCode::kDone;
 }
 
+constexpr const char* kShowExamples = R"(
+Examples:
+  regatta show              the latest comparison
+  regatta show 01K5         the run or comparison whose id begins so, as `regatta list` prints it
+  regatta show 01K5 --json  everything the ledger knows of it
+)";
+
 }  // namespace
 
 void add_show(CLI::App& app, CommandLine& line) {
@@ -38,6 +45,7 @@ void add_show(CLI::App& app, CommandLine& line) {
   auto* command = app.add_subcommand("show", "One run or comparison: how it ended, epochs, ranks, bill");
   command->add_option("id", options->id, "Id, or its beginning; without one, the latest")->type_name("RUN|COMPARISON");
   command->add_flag("--json", options->json, "Print everything that is known as JSON on stdout");
+  command->footer(kShowExamples);
   command->callback([&line, options] { line.chosen = [&line, options] { return show(*options, line); }; });
 }
 

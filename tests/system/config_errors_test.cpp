@@ -126,6 +126,15 @@ TEST(ConfigErrors, CommandLine) {
   EXPECT_THAT(refusal(desk, {"--ony", "two"}), testing::HasSubstr("--ony"));
 }
 
+TEST(ConfigErrors, AFileThatIsNoMapGivesOneFinding) {
+  for (const char* text : {"", "- a\n", "word\n"}) {
+    const std::string said = refusal(Desk(text, good_cluster()));
+    EXPECT_EQ(said.find("expected a map"), said.rfind("expected a map")) << said;
+    EXPECT_NE(said.find("expected a map"), std::string::npos) << said;
+    EXPECT_EQ(said.find("train.accumulate"), std::string::npos) << said;
+  }
+}
+
 TEST(ConfigErrors, AFileThatIsNotThere) {
   const TemporaryFolder folder;
   const auto result =
