@@ -11,11 +11,19 @@ namespace regatta {
 
 namespace {
 
+constexpr std::int64_t kStandsStill = 3'000'000'000;  // nanoseconds; three looks of its watchdog
+
+bool stands_still(const Post& post, std::int64_t now) {
+  return post.alive_at > 0 && now - post.alive_at > kStandsStill;
+}
+
 std::string describe_post(const Post& post, const std::string& host, std::int64_t now) {
   const std::int64_t pid = post.pid;
   const bool gone = pid > 0 && ::kill(static_cast<pid_t>(pid), 0) != 0 && errno == ESRCH;
-  return fmt::format("rank {} on {} (process {}{}): {}", post.rank.load(), host, pid, gone ? ", gone" : "",
-                     post.state(now));
+  std::string condition = gone ? ", gone" : "";
+  if (!gone && stands_still(post, now))
+    condition = fmt::format(", stopped for {:.1f} s", static_cast<double>(now - post.alive_at) / 1e9);
+  return fmt::format("rank {} on {} (process {}{}): {}", post.rank.load(), host, pid, condition, post.state(now));
 }
 
 }  // namespace
@@ -53,7 +61,7 @@ std::string Post::state(std::int64_t now) const {
 std::string late_ranks(const Post* posts, int count, const Post& mine, const std::string& host, std::int64_t now) {
   std::string late;
   for (int i = 0; i < count; ++i) {
-    if (posts[i].waits >= mine.waits) continue;
+    if (posts[i].waits >= mine.waits && !stands_still(posts[i], now)) continue;
     late += (late.empty() ? "" : "; ") + describe_post(posts[i], host, now);
   }
   return late;

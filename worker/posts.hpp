@@ -25,6 +25,7 @@ struct Post {
   std::atomic<std::int32_t> rank{0}, bucket{-1};
   std::atomic<std::int64_t> waits{0};          ///< begun so far: ranks meet in the same waits in the same order
   std::atomic<std::int64_t> waiting_since{0};  ///< 0: does not wait
+  std::atomic<std::int64_t> alive_at{0};       ///< by its watchdog, once a second, also while the trainer waits
   PostedName phase, wait;
 
   /// Everything but the rank and the process.
@@ -34,7 +35,8 @@ struct Post {
 };
 static_assert(std::atomic<std::int64_t>::is_always_lock_free, "posts are read across processes");
 
-/// Names the ranks that have not come to the wait that `mine` waits in. `posts`: of this host, one a rank.
+/// Names the ranks that have not come to the wait that `mine` waits in, and those that came and no longer run (a
+/// stopped process, a host that swaps). `posts`: of this host, one a rank.
 std::string late_ranks(const Post* posts, int count, const Post& mine, const std::string& host, std::int64_t now);
 
 }  // namespace regatta

@@ -45,6 +45,7 @@ struct Watchdog::Impl {
   std::condition_variable wake;
   Post* posts = nullptr;  // by local rank
   int post_count = 0;
+  bool one_host = true;  // no rank stands elsewhere
   bool ending = false;
   std::thread thread;
 
@@ -60,6 +61,7 @@ void Watchdog::Impl::watch() {
     const Duration look = std::min(kLook, Duration(deadline_ns.load()) / 8);
     wake.wait_for(lock, std::max<Duration>(look, 1ms));
     const std::int64_t since = mine.load()->waiting_since, now = steady_now();
+    mine.load()->alive_at = now;
     if (ending || !expired(since, now)) continue;
     const std::string text = message(since, now);
     if (mine.load()->waiting_since != since) continue;  // it came while this thread was looking
@@ -93,8 +95,9 @@ std::string Watchdog::Impl::message(std::int64_t since, std::int64_t now) const 
       "  {}\n"
       "  If the ranks are only slow, raise train.deadline.",
       post.rank.load(), host, waited_s, post.wait.text(), post.step.load(), in, post.phase.text(), limit_s,
-      late.empty() ? "Every rank of this host has arrived: look at the logs of the other hosts."
-                   : "Not arrived: " + late);
+      !late.empty() ? "Not arrived: " + late
+      : one_host    ? "Every rank has arrived and runs: MPI itself does not finish; look at the ranks' logs."
+                    : "Every rank of this host has arrived: look at the logs of the other hosts.");
 }
 
 Watchdog::Watchdog(Duration deadline, OnExpiry on_expiry) : impl_(std::make_unique<Impl>()) {
@@ -124,11 +127,13 @@ void Watchdog::share_posts(RankContext& ranks) {
   mine.pid = impl_->own.pid.load();
   mine.rank = ranks.rank();
   mine.copy_state(impl_->own);
+  mine.alive_at = steady_now();
   ranks.node_barrier();  // from here on every post is filled
   mine.waits = impl_->own.waits.load();
   const std::lock_guard lock(impl_->mutex);
   impl_->posts = posts;
   impl_->post_count = ranks.local_size();
+  impl_->one_host = ranks.local_size() == ranks.world_size();
   impl_->mine = &mine;
 }
 

@@ -3,11 +3,13 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <array>
 #include <mutex>
 #include <vector>
 
 #include "common/error.hpp"
 #include "tests/support/process.hpp"
+#include "worker/posts.hpp"
 #include "worker/rank_context.hpp"
 
 namespace regatta {
@@ -93,10 +95,23 @@ TEST(Watchdog, BlamesNobodyWhoHasArrived) {
   const WatchedWait theirs(arrived, "barrier");
   const WatchedWait ours(waiting, "barrier");
   ASSERT_TRUE(test::wait_until([&] { return heard.something(); }));
-  EXPECT_THAT(heard.messages().at(0),
-              AllOf(HasSubstr("Every rank of this host has arrived"), Not(HasSubstr("rank 1"))));
+  EXPECT_THAT(heard.messages().at(0), AllOf(HasSubstr("Every rank has arrived"), Not(HasSubstr("rank 1"))));
   waiting.unshare_posts();
   arrived.unshare_posts();
+}
+
+TEST(Posts, NameARankThatCameAndStandsStill) {
+  constexpr std::int64_t kSecond = 1'000'000'000, kNow = 100 * kSecond;
+  std::array<Post, 3> posts;
+  for (int i = 0; i < 3; ++i) {
+    posts[i].rank = i;
+    posts[i].waits = 5;
+    posts[i].alive_at = kNow - kSecond;
+  }
+  EXPECT_EQ(late_ranks(posts.data(), 3, posts[0], "n1", kNow), "");
+  posts[1].alive_at = kNow - 4 * kSecond;
+  EXPECT_THAT(late_ranks(posts.data(), 3, posts[0], "n1", kNow),
+              AllOf(HasSubstr("rank 1 on n1"), HasSubstr("stopped for 4.0 s"), Not(HasSubstr("rank 2"))));
 }
 
 TEST(Watchdog, OfTheWaitingTheFirstByNumberSpeaks) {
