@@ -26,10 +26,8 @@ const char* name_of(std::size_t part) {
   return to_text(static_cast<Phase>(part - kFirstPhase));
 }
 
-/// Clock noise and damaged lines give negative, non-finite or absurd seconds: [0, 30 years].
 Wide nanoseconds(double seconds) {
-  constexpr double kLongest = 1e9;
-  return seconds > 0 ? Wide(from_seconds(std::min(seconds, kLongest)).count()) : Wide(0);
+  return counted_time(seconds).count();
 }
 
 /// Sums each phase over the epochs; what an epoch's wall time has beyond its phases is `other`.
@@ -74,10 +72,22 @@ PartTimes attribute(const AttemptTime& attempt) {
 
 }  // namespace
 
+Duration counted_time(double seconds) {
+  constexpr double kLongest = 1e9;  // 30 years
+  return seconds > 0 ? from_seconds(std::min(seconds, kLongest)) : Duration{0};
+}
+
 NanoUsd holding_cost(const Price& price, const Holding& holding, Duration held) {
-  const Duration time = std::max(held, Duration{0});
-  if (price.billing == Billing::kNode) return cost_of(price.usd_per_node_hour, time, holding.nodes);
-  return cost_of(price.usd_per_node_hour, time, std::int64_t{holding.ranks} * holding.threads, holding.cores_per_node);
+  const bool whole_nodes = price.billing == Billing::kNode;
+  const std::int64_t numerator = whole_nodes ? holding.nodes : std::int64_t{holding.ranks} * holding.threads;
+  const std::int64_t denominator = whole_nodes ? 1 : holding.cores_per_node;
+  constexpr Wide kMostTime = Wide(1) << 79;  // cost_of() multiplies the time with the numerator in 80 bits
+  const Duration time{
+      static_cast<std::int64_t>(std::clamp<Wide>(held.count(), 0, kMostTime / std::max<std::int64_t>(numerator, 1)))};
+  const double estimate = static_cast<double>(price.usd_per_node_hour.nano) * (seconds(time) / 3600) *
+                          static_cast<double>(numerator) / static_cast<double>(denominator);
+  if (estimate >= static_cast<double>(kMostCost.nano)) return kMostCost;
+  return cost_of(price.usd_per_node_hour, time, numerator, denominator);
 }
 
 Bill make_bill(const Price& price, const Holding& holding, const std::vector<AttemptTime>& attempts) {

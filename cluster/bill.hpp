@@ -10,13 +10,19 @@
 
 namespace regatta {
 
+/// Recorded seconds as time that counts: negative ones and what is no number are noise and count as 0, more than 30
+/// years as 30 years, so that one damaged line in an old ledger is no reason not to read it.
+Duration counted_time(double seconds);
+
 /// What was held and how it is billed.
 struct Holding {
   int nodes = 1, ranks = 1, threads = 1, cores_per_node = 1;
 };
 
+inline constexpr NanoUsd kMostCost{100'000'000LL * 1'000'000'000};  // a hundred million USD; sums of 90 such fit
+
 /// Cost of holding it for `held`: node billing = rate x nodes x time; slot billing = rate x ranks x threads /
-/// cores_per_node x time.
+/// cores_per_node x time. More than kMostCost counts as kMostCost.
 NanoUsd holding_cost(const Price& price, const Holding& holding, Duration held);
 
 /// Time of one attempt, as measured from launch to exit.

@@ -26,7 +26,7 @@ void read_instance(YamlMap& map, Instance& instance) {
   map.usd("usd_per_hour", instance.price.usd_per_node_hour)
       .required("write usd_per_hour: 0.08925, for example")
       .at_least(0)
-      .at_most(50'000);
+      .at_most(kMostUsd);
   map.word("market", "market", instance.price.market, kMarkets);
   map.text("region", instance.price.region);
   map.text("source", instance.price.source);

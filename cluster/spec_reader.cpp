@@ -11,8 +11,6 @@ namespace regatta {
 
 namespace {
 
-constexpr std::int64_t kMostUsd = 50'000;  // an hour of a node; the bill's arithmetic holds up to 70 thousand
-
 /// The owner's way of stating a price. `written`: any of its keys is; `good`: all of them are, and in range.
 struct OwnerRead {
   bool written = false, good = true;

@@ -12,6 +12,9 @@ enum class Billing { kNode, kSlot };                        ///< whole nodes, or
 enum class Market { kOnDemand, kSpot, kReserved, kOwned };  ///< in files: on_demand | spot | reserved | owned
 enum class FigureKind { kMeasured, kEstimated, kAssumed };  ///< stands beside every figure
 
+/// What an hour of a node may cost; cost_of() holds up to 70 thousand.
+inline constexpr NanoUsd kMostUsdPerNodeHour{50'000 * 1'000'000'000LL};
+
 struct Price {
   NanoUsd usd_per_node_hour;
   Billing billing = Billing::kNode;

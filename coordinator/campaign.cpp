@@ -71,7 +71,7 @@ class Quiet {
 std::string ending_words(const std::string& name, const RunState& run) {
   if (run.status != RunStatus::kDone) return name + ": " + to_text(run.status) + ": " + run.reason;
   const auto& attempt = run.attempts.back();
-  std::string words = fmt::format("{}: done in {}", name, clock_text(from_seconds(attempt.held_s.value_or(0))));
+  std::string words = fmt::format("{}: done in {}", name, clock_text(counted_time(attempt.held_s.value_or(0))));
   if (run.bill) words += ", " + dollars(run.bill->total);
   return words;
 }

@@ -12,10 +12,7 @@ void add_run_once(const RunState& run, std::vector<const RunState*>& runs) {
 }
 
 void add_comparison(const ComparisonState& comparison, const State& state, std::vector<const RunState*>& runs) {
-  std::vector<const RunState*> own;
-  for (const auto& id : comparison.runs) own.push_back(&state.runs.at(id.value));
-  std::stable_sort(own.begin(), own.end(), [](const auto* a, const auto* b) { return a->order < b->order; });
-  for (const auto* run : own) add_run_once(*run, runs);
+  for (const auto* run : runs_of(comparison, state)) add_run_once(*run, runs);
 }
 
 const ComparisonState& latest_comparison(const Asked& asked) {
@@ -58,8 +55,9 @@ std::map<std::string, NanoUsd> asked_prices(const std::vector<std::string>& text
   for (const auto& text : texts) {
     const auto equals = text.rfind('=');
     const auto amount = equals == std::string::npos ? std::nullopt : parse_usd(text.substr(equals + 1));
-    if (!amount || amount->nano < 0)
-      throw ConfigError("--price: expected POOL=USD per node-hour such as here=2.10, found \"" + text + "\"");
+    if (!amount || *amount < NanoUsd{} || *amount > kMostUsdPerNodeHour)
+      throw ConfigError("--price: expected POOL=USD per node-hour such as here=2.10, from 0 to " +
+                        to_decimal(kMostUsdPerNodeHour) + ", found \"" + text + "\"");
     const std::string pool = text.substr(0, equals);
     if (!pools.contains(pool))
       throw ConfigError("--price: no run used pool \"" + pool + "\"\n  pools of this comparison: " + known);

@@ -60,7 +60,7 @@ Comparison compare(const std::vector<const RunState*>& runs, const std::map<std:
   make_names_unique(by_row, measured);
 
   Comparison comparison{.ids = origins(runs)};
-  if (!runs.empty()) comparison.job_name = json_maybe<std::string>(runs.front()->training, "name").value_or("");
+  if (!runs.empty()) comparison.job_name = job_name(*runs.front());
   comparison.verdict = make_verdict(measured, agreement(runs));
   for (auto& [row, holding, walls] : measured) comparison.rows.push_back(std::move(row));
   return comparison;

@@ -1,8 +1,7 @@
-// Notes.
-//   - Every event gets a fixed source_seq, so two imports at once, or the same one again, leave one copy.
-//   - Nobody saw the launch. It is counted from the process start that the journal tells: the start line's time less
-//   its
-//     startup_s. From there on, wall stamps of one clock: rank 0's.
+// Every event gets a fixed source_seq, so two imports at once, or the same one again, leave one copy.
+//
+// Nobody saw the launch. It is counted from the process start that the journal tells: the start line's time less its
+// startup_s. From there on, wall stamps of one clock: rank 0's.
 
 #include "coordinator/import.hpp"
 
@@ -12,6 +11,7 @@
 
 #include "cluster/launcher.hpp"
 #include "common/files.hpp"
+#include "coordinator/import_rules.hpp"
 #include "coordinator/ingest.hpp"
 #include "coordinator/ownership.hpp"
 #include "coordinator/process_table.hpp"
@@ -31,7 +31,9 @@ Plan read_plan(const fs::path& file) {
   try {
     const Json json = parse_json(read_file(file), file.string());
     where = file.string() + ": ";
-    return plan_from_json(json);
+    Plan plan = plan_from_json(json);
+    check_imported_plan(plan);
+    return plan;
   } catch (const IoError& error) {
     throw DataError(where + error.what());
   }
@@ -136,8 +138,20 @@ class Import {
   }
 
   void read_journal(const Plan& plan) {
-    auto lines = journal_events(attempt_folder(run_dir_, plan.attempt), plan.run, plan.attempt, 0);
-    if (!lines.empty() && lines.front().body.at("type") == "start") journals_.push_back(std::move(lines));
+    const fs::path folder = attempt_folder(run_dir_, plan.attempt);
+    std::string where;
+    try {
+      auto events = journal_events(folder, plan.run, plan.attempt, 0);
+      if (events.empty() || events.front().body.at("type") != "start") return;
+      where = (folder / "journal.jsonl").string() + ", ";
+      std::vector<JournalLine> lines;
+      for (const auto& event : events) lines.push_back(journal_line_from_json(event.body));
+      check_imported_journal(plan, lines, epochs_);
+      epochs_ += complete_epochs(lines);
+      journals_.push_back(std::move(events));
+    } catch (const IoError& error) {
+      throw DataError(where + error.what() + "\n  nothing was recorded");
+    }
   }
 
   Timestamp process_start(const std::vector<Event>& lines) const {
@@ -167,6 +181,7 @@ class Import {
   fs::path run_dir_;
   std::vector<Plan> plans_;
   std::vector<std::vector<Event>> journals_;  ///< of the attempts that started
+  int epochs_ = 0;                            ///< complete ones in them
   State state_;
   std::vector<Event> events_;
 };

@@ -68,8 +68,14 @@ bool add_bill(const RunState& run, const std::optional<Price>& price, bool repri
     row.usd_parts = bill->parts;
     return true;
   }
-  REGATTA_ENSURE(row.usd_parts.size() == bill->parts.size(), "bills with different parts");
-  for (std::size_t i = 0; i < bill->parts.size(); ++i) row.usd_parts[i].second += bill->parts[i].second;
+  for (const auto& [name, amount] : bill->parts) {  // another version's bill may have other parts
+    const auto known = std::find_if(row.usd_parts.begin(), row.usd_parts.end(),
+                                    [&, &part = name](const auto& one) { return one.first == part; });
+    if (known != row.usd_parts.end())
+      known->second += amount;
+    else
+      row.usd_parts.emplace_back(name, amount);
+  }
   return true;
 }
 
@@ -129,7 +135,7 @@ Interval epoch_cost(const MeasuredRow& measured, const Price& price) {
   for (const auto& walls : measured.walls) {
     auto& of_repeat = costs.emplace_back();
     for (const double wall_s : walls)
-      of_repeat.push_back(static_cast<double>(holding_cost(price, measured.holding, from_seconds(wall_s)).nano));
+      of_repeat.push_back(static_cast<double>(holding_cost(price, measured.holding, counted_time(wall_s)).nano));
   }
   // Nano-dollars are summed as whole numbers, which double does exactly; scaled once, at the edge.
   Interval cost = interval_of(costs);

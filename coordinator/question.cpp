@@ -89,8 +89,4 @@ std::string empty_words(const std::filesystem::path& ledger) {
          " yet\n  begin with `regatta run job.yaml`, or `regatta import RUN_DIR` for a run started by hand";
 }
 
-bool is_alone(const RunState& run, const State& state) {
-  return !run.comparison || !state.comparisons.contains(run.comparison->value);
-}
-
 }  // namespace regatta

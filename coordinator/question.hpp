@@ -35,7 +35,4 @@ Subject latest_subject(const Asked& asked);
 /// "nothing is recorded in FILE yet" and how to begin.
 std::string empty_words(const std::filesystem::path& ledger);
 
-/// The comparison is in the ledger too; a run imported from elsewhere names one that is not.
-bool is_alone(const RunState& run, const State& state);
-
 }  // namespace regatta

@@ -8,8 +8,8 @@ AttemptTime time_of(const AttemptState& attempt) {
   // Only these leave weights behind; after anything else there is no checkpoint to go on from, so the work is lost.
   const bool finished = attempt.exit_code == static_cast<int>(ExitCode::kDone) ||
                         attempt.exit_code == static_cast<int>(ExitCode::kStoppedOnRequest);
-  return {.held = from_seconds(attempt.held_s.value_or(0)),
-          .startup = from_seconds(attempt.startup_s.value_or(0)),
+  return {.held = counted_time(attempt.held_s.value_or(0)),
+          .startup = counted_time(attempt.startup_s.value_or(0)),
           .epochs = attempt.epochs,
           .finished = finished};
 }

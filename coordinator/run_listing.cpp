@@ -3,13 +3,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <tuple>
 
 #include "coordinator/figures.hpp"
 #include "coordinator/measured_row.hpp"
-#include "coordinator/question.hpp"
-#include "coordinator/run_words.hpp"
-#include "coordinator/text_table.hpp"
 
 namespace regatta {
 
@@ -53,16 +49,13 @@ Json run_json(const RunState& run) {
 
 }  // namespace
 
+ListEntry entry_of(const ComparisonState& comparison, const State& state) {
+  return {.comparison = &comparison, .runs = runs_of(comparison, state), .created_at = comparison.created_at};
+}
+
 std::vector<ListEntry> list_entries(const State& state, std::optional<std::size_t> limit) {
   std::vector<ListEntry> entries;
-  for (const auto& [id, comparison] : state.comparisons) {
-    ListEntry entry{.comparison = &comparison, .created_at = comparison.created_at};
-    for (const auto& run : comparison.runs) entry.runs.push_back(&state.runs.at(run.value));
-    std::stable_sort(entry.runs.begin(), entry.runs.end(), [](const RunState* a, const RunState* b) {
-      return std::tie(a->order, a->repeat) < std::tie(b->order, b->repeat);
-    });
-    entries.push_back(std::move(entry));
-  }
+  for (const auto& [id, comparison] : state.comparisons) entries.push_back(entry_of(comparison, state));
   for (const auto& [id, run] : state.runs)
     if (is_alone(run, state)) entries.push_back({.runs = {&run}, .created_at = run.created_at});
   std::stable_sort(entries.begin(), entries.end(),
@@ -110,6 +103,29 @@ Json to_json(const std::vector<ListEntry>& entries) {
                     {"runs", std::move(runs)}});
   }
   return list;
+}
+
+std::string when_text(Timestamp at) {
+  std::string text = to_text(at).substr(0, 19);
+  text[10] = ' ';
+  return text;
+}
+
+Style style_of(RunStatus status) {
+  switch (status) {
+    case RunStatus::kDone:
+      return Style::kGreen;
+    case RunStatus::kFailed:
+    case RunStatus::kLost:
+      return Style::kRed;
+    case RunStatus::kStopped:
+    case RunStatus::kCancelled:
+      return Style::kYellow;
+    case RunStatus::kWaiting:
+    case RunStatus::kRunning:
+      return Style::kPlain;
+  }
+  return Style::kPlain;
 }
 
 }  // namespace regatta

@@ -93,33 +93,6 @@ std::string bill_table(const Bill& bill, bool colour) {
 
 }  // namespace
 
-std::string job_name(const RunState& run) {
-  return run.training.is_object() ? run.training.value("name", "") : "";
-}
-
-std::string when_text(Timestamp at) {
-  std::string text = to_text(at).substr(0, 19);
-  text[10] = ' ';
-  return text;
-}
-
-Style style_of(RunStatus status) {
-  switch (status) {
-    case RunStatus::kDone:
-      return Style::kGreen;
-    case RunStatus::kFailed:
-    case RunStatus::kLost:
-      return Style::kRed;
-    case RunStatus::kStopped:
-    case RunStatus::kCancelled:
-      return Style::kYellow;
-    case RunStatus::kWaiting:
-    case RunStatus::kRunning:
-      return Style::kPlain;
-  }
-  return Style::kPlain;
-}
-
 std::string to_page(const RunState& run, bool colour) {
   std::string text = field("run", run.id.value);
   text += field("comparison", run.comparison ? run.comparison->value : "none: started by hand");
@@ -139,11 +112,10 @@ std::string to_page(const RunState& run, bool colour) {
 }
 
 std::string to_page(const ComparisonState& comparison, const State& state, bool colour) {
-  ListEntry entry{.comparison = &comparison, .created_at = comparison.created_at};
-  for (const auto& id : comparison.runs) entry.runs.push_back(&state.runs.at(id.value));
   return field("comparison", comparison.id.value) + field("job", comparison.job_name) +
-         field("when", when_text(comparison.created_at) + " UTC") + "\n" + to_table({entry}, colour) +
-         "\nregatta compare " + comparison.id.value + " gives the verdict\n";
+         field("when", when_text(comparison.created_at) + " UTC") + "\n" +
+         to_table({entry_of(comparison, state)}, colour) + "\nregatta compare " + comparison.id.value +
+         " gives the verdict\n";
 }
 
 }  // namespace regatta

@@ -3,6 +3,7 @@
 #include "coordinator/state.hpp"
 
 #include <algorithm>
+#include <tuple>
 
 #include "common/enum_text.hpp"
 
@@ -34,6 +35,34 @@ AttemptState& attempt_of(State& state, const Event& event) {
   return *attempts.insert(at, AttemptState{.attempt = event.attempt});
 }
 
+// Files with seconds and prices that cannot be are refused today. An older ledger may have some, and it has to open all
+// the same: what is out of range counts as the end of the range.
+
+void tame_seconds(Json& body) {
+  for (auto& [key, value] : body.items()) {
+    if (key == "seconds" && value.is_object())
+      for (auto& phase : value) phase = seconds(counted_time(phase.is_number() ? phase.get<double>() : 0));
+    else if (key.ends_with("_s") && key != "samples_per_s" && value.is_number())
+      value = seconds(counted_time(value.get<double>()));
+  }
+}
+
+JournalLine recorded_line(const Json& body) {
+  try {
+    return journal_line_from_json(body);
+  } catch (const IoError&) {
+    Json tamed = body;
+    if (tamed.is_object()) tame_seconds(tamed);
+    return journal_line_from_json(tamed);
+  }
+}
+
+Price recorded_price(Json json) {
+  const NanoUsd stated = json_usd(json, "usd_per_node_hour");
+  json["usd_per_node_hour"] = to_decimal(std::clamp(stated, NanoUsd{}, kMostUsdPerNodeHour));
+  return price_from_json(json);
+}
+
 template <class T>
 std::optional<Id<T>> maybe_id(const Json& body, const char* key) {
   const auto text = json_maybe<std::string>(body, key);
@@ -42,7 +71,7 @@ std::optional<Id<T>> maybe_id(const Json& body, const char* key) {
 
 std::optional<Price> maybe_price(const Json& body) {
   const Json& price = json_at(body, "price");
-  return price.is_null() ? std::nullopt : std::optional(price_from_json(price));
+  return price.is_null() ? std::nullopt : std::optional(recorded_price(price));
 }
 
 void apply_comparison(State& state, const Event& event) {
@@ -50,6 +79,8 @@ void apply_comparison(State& state, const Event& event) {
                              .job_id = json_get<std::string>(event.body, "job_id"),
                              .job_name = json_get<std::string>(event.body, "job_name"),
                              .job_text = json_get<std::string>(event.body, "job_text"),
+                             .cluster = json_maybe<std::string>(event.body, "cluster"),
+                             .argv = json_get<std::vector<std::string>>(event.body, "argv"),
                              .created_at = parse_timestamp(json_get<std::string>(event.body, "at"))};
   const std::string key = comparison.id.value;
   if (!state.comparisons.emplace(key, std::move(comparison)).second)
@@ -97,7 +128,7 @@ void apply_launch(State& state, const Event& event) {
 void apply_journal(State& state, const Event& event) {
   auto& run = run_of(state, event);
   auto& attempt = attempt_of(state, event);
-  const JournalLine line = journal_line_from_json(event.body);
+  const JournalLine line = recorded_line(event.body);
   attempt.last_line_at = line.at;
   attempt.last_seq = line.seq;
   if (const auto* start = std::get_if<record::Start>(&line.body)) {
@@ -179,6 +210,24 @@ const char* to_text(RunStatus status) {
 
 bool is_final(RunStatus status) {
   return status != RunStatus::kWaiting && status != RunStatus::kRunning;
+}
+
+std::vector<const RunState*> runs_of(const ComparisonState& comparison, const State& state) {
+  std::vector<const RunState*> runs;
+  for (const auto& id : comparison.runs) runs.push_back(&state.runs.at(id.value));
+  std::stable_sort(runs.begin(), runs.end(), [](const RunState* a, const RunState* b) {
+    return std::tie(a->order, a->repeat) < std::tie(b->order, b->repeat);
+  });
+  return runs;
+}
+
+bool is_alone(const RunState& run, const State& state) {
+  return !run.comparison || !state.comparisons.contains(run.comparison->value);
+}
+
+std::string job_name(const RunState& run) {
+  const auto name = run.training.is_object() ? run.training.find("name") : run.training.end();
+  return name != run.training.end() && name->is_string() ? name->get<std::string>() : "";
 }
 
 void apply(State& state, const Event& event) {

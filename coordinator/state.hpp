@@ -74,6 +74,8 @@ struct RunState {
 struct ComparisonState {
   ComparisonId id;
   std::string job_id, job_name, job_text;
+  std::optional<std::string> cluster;  ///< text of the cluster file; nothing: this machine was the pool
+  std::vector<std::string> argv;       ///< of `regatta run`, as typed
   Timestamp created_at;
   std::vector<RunId> runs;  ///< in order of creation
 };
@@ -86,6 +88,15 @@ struct State {
 
 /// Pure. Throws IoError naming seq and key for a body that is damaged.
 void apply(State& state, const Event& event);
+
+/// The runs of a comparison in the job file's order, then by repeat: as every command shows them.
+std::vector<const RunState*> runs_of(const ComparisonState& comparison, const State& state);
+
+/// Its comparison is not in this ledger, or there is none: by hand, or imported from elsewhere.
+bool is_alone(const RunState& run, const State& state);
+
+/// The job's name as the run recorded it; empty where it did not.
+std::string job_name(const RunState& run);
 
 /// Ended: nothing more will be recorded but a price.
 bool is_final(RunStatus status);

@@ -84,7 +84,7 @@ Json to_json(const RunState& run) {
   for (const auto& attempt : run.attempts) attempts.push_back(to_json(attempt));
   return {{"run_id", run.id.value},
           {"comparison_id", run.comparison ? Json(run.comparison->value) : Json(nullptr)},
-          {"job_name", run.training.is_object() ? run.training.value("name", "") : ""},
+          {"job_name", job_name(run)},
           {"configuration", run.configuration},
           {"repeat", run.repeat},
           {"order", run.order},
@@ -112,10 +112,15 @@ Json to_json(const RunState& run) {
 
 Json to_json(const ComparisonState& comparison, const State& state) {
   Json runs = Json::array();
-  for (const auto& id : comparison.runs) runs.push_back(to_json(state.runs.at(id.value)));
-  return {{"comparison_id", comparison.id.value}, {"job_id", comparison.job_id},
-          {"job_name", comparison.job_name},      {"created_at", to_text(comparison.created_at)},
-          {"job_text", comparison.job_text},      {"runs", runs}};
+  for (const auto* run : runs_of(comparison, state)) runs.push_back(to_json(*run));
+  return {{"comparison_id", comparison.id.value},
+          {"job_id", comparison.job_id},
+          {"job_name", comparison.job_name},
+          {"created_at", to_text(comparison.created_at)},
+          {"argv", comparison.argv},
+          {"job_text", comparison.job_text},
+          {"cluster", value_or_null(comparison.cluster)},
+          {"runs", runs}};
 }
 
 }  // namespace regatta

@@ -7,6 +7,7 @@
 #include "coordinator/command.hpp"
 #include "coordinator/question.hpp"
 #include "coordinator/run_words.hpp"
+#include "coordinator/text_table.hpp"
 
 namespace regatta {
 

@@ -44,6 +44,19 @@ NanoUsd sum_of(const Bill& bill) {
                          [](NanoUsd sum, const auto& part) { return sum + part.second; });
 }
 
+TEST(HoldingCost, EndsAtAHundredMillionDollars) {
+  const Holding crowd{.nodes = 65'536, .ranks = 65'536, .threads = 4'096, .cores_per_node = 1};
+  const Duration years = counted_time(1e308);
+  EXPECT_EQ(years, counted_time(1e9));
+  for (const auto billing : {Billing::kNode, Billing::kSlot}) {
+    EXPECT_EQ(holding_cost(price_of("50000", billing), crowd, years), kMostCost);
+    EXPECT_EQ(holding_cost(price_of("0", billing), crowd, years), NanoUsd{});
+    EXPECT_LT(holding_cost(price_of("0.000000001", billing), crowd, years), kMostCost);
+  }
+  EXPECT_EQ(holding_cost(price_of("50000", Billing::kNode), {}, 2000h), kMostCost);
+  EXPECT_EQ(holding_cost(price_of("49999.9", Billing::kNode), {}, 2000h), *parse_usd("99999800"));
+}
+
 TEST(HoldingCost, FollowsNodeSecondsAndSlots) {
   struct Case {
     const char* usd_per_hour;

@@ -84,6 +84,7 @@ TEST(AskedPrices, RefuseWhatMakesNoSense) {
       {{"here="}, "found \"here=\""},
       {{"here=1e3"}, "such as here=2.10"},
       {{"here=-1"}, "found \"here=-1\""},
+      {{"here=80000"}, "from 0 to 50000, found \"here=80000\""},
       {{"there=1"}, "pools of this comparison: here"},
       {{"here=1", "here=2"}, "priced twice"},
   };

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "common/files.hpp"
 #include "coordinator/ingest.hpp"
 #include "coordinator/process_table.hpp"
 #include "run_files.hpp"
@@ -187,6 +188,89 @@ TEST_F(ImportTest, ALaterProcessWithTheSameIdIsNoRank) {
   ASSERT_TRUE(wait_until([&] { return started_at(later.pid()).has_value(); }));
   files_.write_attempt(1, {{start_record(later.pid(), host_name()), at(3)}});
   EXPECT_EQ(imported().status, RunStatus::kLost);
+}
+
+struct Nonsense {
+  const char* name;
+  std::function<void(Json& plan, Lines& lines)> apply;
+  const char* says;
+};
+void PrintTo(const Nonsense& nonsense, std::ostream* out) {
+  *out << nonsense.name;
+}
+
+class ImportOfNonsense : public ImportTest, public testing::WithParamInterface<Nonsense> {};
+
+/// The record of type T in line `i`.
+template <class T>
+T& record_at(Lines& lines, std::size_t i) {
+  return std::get<T>(lines.at(i).first);
+}
+
+TEST_P(ImportOfNonsense, IsRefusedAndNothingIsRecorded) {
+  Json plan = to_json(files_.plan());
+  Lines lines = good_lines();
+  GetParam().apply(plan, lines);
+  files_.write_attempt(1, lines);
+  write_file_atomically(files_.run_dir() / "attempt-1" / "plan.json", plan.dump());
+  files_.write_result();
+  EXPECT_THAT(data_error_of([&] { imported(); }), HasSubstr(GetParam().says));
+  EXPECT_TRUE(ledger_.events().empty());
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    All, ImportOfNonsense,
+    testing::Values(
+        Nonsense{"WallOfCenturies", [](Json&, Lines& lines) { record_at<record::Epoch>(lines, 1).wall_s = 1e10; },
+                 "wall_s: expected "},
+        Nonsense{"WallBeyondReason", [](Json&, Lines& lines) { record_at<record::Epoch>(lines, 1).wall_s = 1e308; },
+                 "wall_s: expected "},
+        Nonsense{"NegativeWall", [](Json&, Lines& lines) { record_at<record::Epoch>(lines, 2).wall_s = -1; },
+                 "wall_s: expected "},
+        Nonsense{"PhaseOfCenturies",
+                 [](Json&, Lines& lines) { record_at<record::Epoch>(lines, 1).seconds[Phase::kExchange] = 1e10; },
+                 "exchange: expected "},
+        Nonsense{"NegativePhase",
+                 [](Json&, Lines& lines) { record_at<record::Epoch>(lines, 1).seconds[Phase::kOther] = -3; },
+                 "other: expected "},
+        Nonsense{"StartupOfCenturies", [](Json&, Lines& lines) { record_at<record::Start>(lines, 0).startup_s = 1e10; },
+                 "startup_s: expected "},
+        Nonsense{"EpochTwice", [](Json&, Lines& lines) { lines[2] = lines[1]; }, "line 3: epoch: expected 2, found 1"},
+        Nonsense{"EpochFarAway", [](Json&, Lines& lines) { record_at<record::Epoch>(lines, 1).epoch = 1'000'000'000; },
+                 "line 2: epoch: expected 1, found 1000000000"},
+        Nonsense{"TimeRunsBack", [](Json&, Lines& lines) { lines[2].second = at(5); },
+                 "line 3: at: expected no earlier"},
+        Nonsense{"ACenturyLater", [](Json&, Lines& lines) { lines[3].second = at(3e9); },
+                 "line 4: at (seconds since the start line): expected "},
+        Nonsense{"MoreRanksThanPlanned",
+                 [](Json&, Lines& lines) { record_at<record::Start>(lines, 0).ranks.resize(3); },
+                 "line 1: ranks: expected 1, as the plan says, found 3"},
+        Nonsense{"ThreadsBeyondTheSchema", [](Json& plan, Lines&) { plan["placement"]["threads"] = 4'097; },
+                 "threads: expected "},
+        Nonsense{"PriceBeyondReason",
+                 [](Json& plan, Lines&) {
+                   plan["price"] = to_json(sample_price());
+                   plan["price"]["usd_per_node_hour"] = "50000.000000001";
+                 },
+                 "usd_per_node_hour: expected 0 to 50000 USD, found "},
+        Nonsense{"NegativePrice",
+                 [](Json& plan, Lines&) {
+                   plan["price"] = to_json(sample_price());
+                   plan["price"]["usd_per_node_hour"] = "-1";
+                 },
+                 "usd_per_node_hour: expected 0 to 50000 USD, found "},
+        Nonsense{"EscapeInAName", [](Json& plan, Lines&) { plan["placement"]["configuration"] = "a\x1b[2J"; },
+                 "placement.configuration: expected 1 to 64 letters"},
+        Nonsense{"LineBreakInAPool", [](Json& plan, Lines&) { plan["placement"]["pool"] = "here\nthere"; },
+                 "placement.pool: expected 1 to 64 letters"}),
+    [](const auto& param) { return param.param.name; });
+
+TEST_F(ImportTest, AClockThatIsSetBackALittleIsNoNonsense) {
+  Lines lines = good_lines();
+  lines[2].second = at(6.5);
+  files_.write_attempt(1, lines);
+  files_.write_result();
+  EXPECT_EQ(imported().status, RunStatus::kDone);
 }
 
 TEST_F(ImportTest, FoldersThatAreNoRunAreRefused) {

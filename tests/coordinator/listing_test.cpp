@@ -64,6 +64,12 @@ TEST(List, RunsStandInTheJobsOrderThenByRepeat) {
   std::string order;
   for (const auto* run : entries.at(0).runs) order += run->id.value;
   EXPECT_EQ(order, "ACBD");
+  const Json shown = to_json(*entries.at(0).comparison, state);
+  order.clear();
+  for (const auto& run : shown.at("runs")) order += run.at("run_id").get<std::string>();
+  EXPECT_EQ(order, "ACBD") << "show agrees with list";
+  EXPECT_EQ(shown.at("argv"), Json({"run"}));
+  EXPECT_TRUE(shown.at("cluster").is_null());
 }
 
 TEST(List, JsonHasOneShapeForComparisonsAndLoneRuns) {

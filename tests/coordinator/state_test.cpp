@@ -5,6 +5,7 @@
 
 #include <cmath>
 
+#include "coordinator/comparison.hpp"
 #include "coordinator/ledger.hpp"
 #include "samples.hpp"
 #include "tests/support/process.hpp"
@@ -58,6 +59,24 @@ TEST(Fold, ReadsAFinishedRunOffItsEvents) {
   EXPECT_EQ(attempt.epochs[1].epoch, 2);
   EXPECT_EQ(attempt.epochs[1].wall_s, 4);
   EXPECT_EQ(attempt.epochs[1].test_accuracy, 0.98);
+}
+
+TEST(Fold, OpensWhatEarlierVersionsTookIn) {
+  auto events = finished_run("R1", "C1");
+  events[1].body["price"]["usd_per_node_hour"] = "60000";
+  for (auto& event : events) {
+    if (event.kind != "journal") continue;
+    if (event.body.at("type") == "start") event.body["startup_s"] = -1e300;
+    if (event.body.at("type") != "epoch") continue;
+    event.body["wall_s"] = 1e308;
+    event.body["seconds"]["compute"] = 1e10;
+  }
+  events[8].body["held_s"] = 1e12;
+  const State state = fold(events);
+  EXPECT_EQ(run_in(state).price->usd_per_node_hour, kMostUsdPerNodeHour);
+  const Json page = to_json(compare({&run_in(state)}));
+  EXPECT_TRUE(page.at("configurations")[0].at("seconds_per_epoch").at("mean").is_number());
+  EXPECT_NO_THROW(to_json(compare({&run_in(state)}, {{"here", kMostUsdPerNodeHour}})));
 }
 
 TEST(Fold, StatusAfterEachEvent) {
