@@ -29,10 +29,23 @@ std::string shown(const MeasuredRow& measured, Question question) {
   return fmt::format("{} {} to {}", row.configuration, dollars(*interval.low), dollars(*interval.high));
 }
 
+constexpr const char* kAlone = "there is only one configuration";
+
+/// Why fewer than two may win: most did not finish, or they did and are contended.
+std::string too_few(const std::vector<MeasuredRow>& rows, std::size_t contenders) {
+  if (rows.size() == 1) return kAlone;
+  const auto finished = std::count_if(rows.begin(), rows.end(), [](const MeasuredRow& measured) {
+    return measured.row.status == to_text(RunStatus::kDone);
+  });
+  return fmt::format("{} configuration {}", contenders == 0 ? "no" : "only one",
+                     static_cast<std::size_t>(finished) == contenders ? "finished" : "can win");
+}
+
 /// Why the first of the ranking is no clear winner; empty when it is one.
-std::string doubt_of(const Ranking& ranking, std::size_t contenders, Question question) {
+std::string doubt_of(const std::vector<MeasuredRow>& rows, const Ranking& ranking, std::size_t contenders,
+                     Question question) {
   const auto& order = ranking.order;
-  if (contenders < 2) return contenders == 0 ? "no configuration finished" : "only one configuration finished";
+  if (contenders < 2) return too_few(rows, contenders);
   if (order.size() < contenders) return "not every pool has a price";
   for (const auto* row : order)
     if (!has_bounds(figure_of(row->row, question)))
@@ -44,6 +57,7 @@ std::string doubt_of(const Ranking& ranking, std::size_t contenders, Question qu
 }
 
 std::vector<std::string> doubts_of(const std::vector<MeasuredRow>& rows, const Verdict& verdict) {
+  if (rows.size() == 1) return {kAlone};
   std::vector<std::string> doubts;
   if (verdict.agreement.result == AgreementResult::kDiffer) doubts.push_back("the trainings differ");
   if (verdict.agreement.result == AgreementResult::kNotComparable) doubts.push_back("the trainings are not comparable");
@@ -80,7 +94,7 @@ Ranking rank_rows(const std::vector<MeasuredRow>& rows, Question question) {
   std::stable_sort(ranking.order.begin(), ranking.order.end(), [&](const MeasuredRow* a, const MeasuredRow* b) {
     return figure_of(a->row, question).mean < figure_of(b->row, question).mean;
   });
-  ranking.why_not = doubt_of(ranking, contenders, question);
+  ranking.why_not = doubt_of(rows, ranking, contenders, question);
   ranking.clear = ranking.why_not.empty();
   return ranking;
 }

@@ -99,9 +99,16 @@ TEST(Verdict, Table) {
       {"stopped never wins", {slow, fast, stopped}, "fast", "fast", "medium", "halted (stopped) cannot win"},
       {"running never wins", {slow, fast, running}, "fast", "fast", "medium", "young (running) cannot win"},
       {"no epoch, no win", {slow, fast, empty}, "fast", "fast", "medium", "empty (no epoch) cannot win"},
-      {"alone", {fast}, "", "", "none", "only one configuration finished"},
+      {"alone", {fast}, "", "", "none", "there is only one configuration"},
       {"alone beside a failure", {fast, failed}, "", "", "none", "only one configuration finished"},
-      {"nobody finished", {failed}, "", "", "none", "no configuration finished"},
+      {"nobody finished", {failed, stopped}, "", "", "none", "no configuration finished"},
+      {"all contended",
+       {contended, changed(slow, [](RunRecipe& r) { r.contended = true; })},
+       "",
+       "",
+       "none",
+       "no clear winner: no configuration can win"},
+      {"one not contended", {fast, contended}, "", "", "none", "only one configuration can win"},
       {"a price is missing", {slow, unpriced}, "unpriced", "", "low", "not every pool has a price"},
       {"too few epochs", {slow, brief}, "", "", "none", "brief has fewer than three"},
       {"assumed price", three_times({slow, assumed}), "fast", "fast", "medium", "the price of pool here is assumed"},
@@ -115,6 +122,11 @@ TEST(Verdict, Table) {
     EXPECT_EQ(verdict.confidence, confidence) << what << ": " << verdict.sentence;
     EXPECT_THAT(verdict.sentence, HasSubstr(says)) << what;
   }
+}
+
+TEST(Verdict, OfOneConfigurationDoubtsNothingElse) {
+  const auto verdict = compare_recipes({taking("alone", 5)}).verdict;
+  EXPECT_THAT(verdict.doubts, testing::ElementsAre("there is only one configuration"));
 }
 
 TEST(Verdict, AnAssumedPriceNeverGivesHighConfidence) {
