@@ -13,7 +13,6 @@ std::vector<FollowedLine> JournalFollower::poll() {
   std::error_code missing;
   const std::uint64_t size = std::filesystem::file_size(journal_, missing);
   if (missing) return {};
-  const auto where = [&] { return journal_.string() + ", line " + std::to_string(seq_ + 1); };
   if (size < offset_)
     throw IoError(journal_.string() + ": expected it to grow, found " + std::to_string(size) + " bytes after " +
                   std::to_string(offset_));
@@ -28,17 +27,26 @@ std::vector<FollowedLine> JournalFollower::poll() {
   std::vector<FollowedLine> lines;
   std::size_t begin = 0;
   for (std::size_t end; (end = fresh.find('\n', begin)) != std::string::npos; begin = end + 1) {
-    Json body = parse_json(std::string_view(fresh).substr(begin, end - begin), where());
-    JournalLine line = journal_line_from_json(body);
-    if (line.run_id != run_ || line.attempt != attempt_ || line.seq != seq_ + 1)
-      throw IoError(where() + ": expected run " + run_.value + ", attempt " + std::to_string(attempt_) + ", seq " +
-                    std::to_string(seq_ + 1) + ", found run " + line.run_id.value + ", attempt " +
-                    std::to_string(line.attempt) + ", seq " + std::to_string(line.seq));
-    seq_ = line.seq;
-    lines.push_back({std::move(line), std::move(body)});
+    try {
+      lines.push_back(read_line(std::string_view(fresh).substr(begin, end - begin)));
+    } catch (const IoError& error) {
+      if (!lines.empty()) break;  // the next call begins with this line
+      throw IoError(journal_.string() + ", line " + std::to_string(seq_ + 1) + ": " + error.what());
+    }
+    seq_ = lines.back().line.seq;
+    offset_ += end + 1 - begin;
   }
-  offset_ += begin;
   return lines;
+}
+
+FollowedLine JournalFollower::read_line(std::string_view text) const {
+  Json body = parse_json(text, "journal");
+  JournalLine line = journal_line_from_json(body);
+  if (line.run_id != run_ || line.attempt != attempt_ || line.seq != seq_ + 1)
+    throw IoError("expected run " + run_.value + ", attempt " + std::to_string(attempt_) + ", seq " +
+                  std::to_string(seq_ + 1) + ", found run " + line.run_id.value + ", attempt " +
+                  std::to_string(line.attempt) + ", seq " + std::to_string(line.seq));
+  return {std::move(line), std::move(body)};
 }
 
 }  // namespace regatta

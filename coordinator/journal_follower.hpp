@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <string_view>
 #include <vector>
 
 #include "common/records.hpp"
@@ -20,10 +21,13 @@ class JournalFollower {
   JournalFollower(std::filesystem::path journal, RunId run, int attempt);
 
   /// Nothing while the file does not exist. Throws IoError, with path and line, for a damaged line, a line of another
-  /// run or attempt, a gap in seq, or a file that became shorter.
+  /// run or attempt, a gap in seq, or a file that became shorter. Good lines before such a one are returned first, and
+  /// the next call throws: who wants to know that all is well calls until nothing comes.
   std::vector<FollowedLine> poll();
 
  private:
+  FollowedLine read_line(std::string_view text) const;
+
   std::filesystem::path journal_;
   RunId run_;
   int attempt_;

@@ -93,7 +93,10 @@ class Attempt {
       // Asked before reading: once the ranks are gone, what is read is all there will ever be.
       const auto ended = ranks.poll();
       take_journal();
-      if (ended) return ending_of(*ended);
+      if (ended) {
+        take_journal();  // good lines come before the damage that follows them
+        return ending_of(*ended);
+      }
       const auto now = std::chrono::steady_clock::now();
       vitals_.interrupts = parts_.reactor.interrupts();
       vitals_.started = progress_.started();

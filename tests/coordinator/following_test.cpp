@@ -83,6 +83,21 @@ TEST_F(JournalFollowerTest, RefusesWhatIsNotItsJournal) {
   }
 }
 
+TEST_F(JournalFollowerTest, GivesTheGoodLinesBeforeADamagedOneFirst) {
+  Json no_number = parse_json(line(3), "test");
+  no_number["startup_s"] = "soon";
+  write(line(1) + "\n" + line(2) + "\n" + no_number.dump() + "\n" + line(4) + "\n");
+  EXPECT_THAT(seqs(), ElementsAre(1, 2));
+  for (int again = 0; again < 2; ++again) {
+    try {
+      follower_.poll();
+      ADD_FAILURE() << "accepted a damaged line";
+    } catch (const IoError& error) {
+      EXPECT_THAT(error.what(), testing::StartsWith(file_.string() + ", line 3: startup_s: "));
+    }
+  }
+}
+
 TEST_F(JournalFollowerTest, RefusesAFileThatBecameShorter) {
   write(line(1) + "\n" + line(2) + "\n");
   follower_.poll();
