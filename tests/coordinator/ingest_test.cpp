@@ -140,6 +140,22 @@ INSTANTIATE_TEST_SUITE_P(
                     EndCase{"Killed", 137, R"({"run_id": "R1", "attempt": 1})", "failed", "words: more"}),
     [](const auto& one) { return one.param.name; });
 
+TEST(EndEventOfAKilledRun, SaysWhyItWasKilled) {
+  const State state = fold({event("run", "R1", 0, run_body()),
+                            event("launch", "R1", 1, {{"argv", Json::array()}, {"at", to_text(at(2))}}),
+                            journal("R1", 1, 1, start_record()), journal("R1", 1, 2, stop_record(75, "signal")),
+                            event("exit", "R1", 1,
+                                  {{"code", 75},
+                                   {"signal", nullptr},
+                                   {"reason", "killed: no sign of life from the ranks for 30 s"},
+                                   {"message", ""},
+                                   {"held_s", 4},
+                                   {"startup_s", 1}})});
+  const Event end = end_event(state.runs.at("R1"), at(9));
+  EXPECT_EQ(end.body.at("status"), "stopped");
+  EXPECT_EQ(end.body.at("reason"), "killed: no sign of life from the ranks for 30 s");
+}
+
 TEST(EndEventWithoutPrice, HasNoBill) {
   const State state = fold({event("run", "R1", 0, run_body(nullptr))});
   const Event end = end_event(state.runs.at("R1"), at(9));
