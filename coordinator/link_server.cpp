@@ -23,8 +23,9 @@ namespace asio = boost::asio;
 using asio::ip::tcp;
 using boost::system::error_code;
 
-constexpr auto kHelloDeadline = std::chrono::seconds(5);  // a worker says it right after connecting
-constexpr std::size_t kPendingLimit = 8;                  // strangers who may be on the line at once
+constexpr auto kHelloDeadline = std::chrono::seconds(5);       // a worker says it right after connecting
+constexpr auto kAcceptPause = std::chrono::milliseconds(500);  // out of descriptors, say: at once it fails again
+constexpr std::size_t kPendingLimit = 8;                       // strangers who may be on the line at once
 
 std::string random_token() {
   std::array<unsigned char, 32> bytes{};
@@ -72,7 +73,11 @@ struct Session {
 // Handlers hold the Impl weakly: whatever is still queued when the server goes finds nothing and ends.
 struct LinkServer::Impl : std::enable_shared_from_this<LinkServer::Impl> {
   Impl(asio::io_context& context, RunId run_id, int attempt_number, OnMessage callback)
-      : run(std::move(run_id)), attempt(attempt_number), on_message(std::move(callback)), acceptor(context) {}
+      : run(std::move(run_id)),
+        attempt(attempt_number),
+        on_message(std::move(callback)),
+        acceptor(context),
+        pause(context) {}
 
   void listen() {
     const tcp::endpoint loopback(asio::ip::address_v4::loopback(), 0);
@@ -90,9 +95,18 @@ struct LinkServer::Impl : std::enable_shared_from_this<LinkServer::Impl> {
     acceptor.async_accept([weak = weak_from_this()](const error_code& error, tcp::socket socket) {
       const auto self = weak.lock();
       if (!self || error == asio::error::operation_aborted) return;
-      if (!error && !self->trusted_caller() && self->sessions.size() < kPendingLimit)
+      if (error) return self->accept_later();
+      if (!self->trusted_caller() && self->sessions.size() < kPendingLimit)
         self->open(std::make_shared<Session>(std::move(socket)));
       self->accept_next();
+    });
+  }
+
+  void accept_later() {
+    pause.expires_after(kAcceptPause);
+    pause.async_wait([weak = weak_from_this()](const error_code& error) {
+      const auto self = weak.lock();
+      if (self && !error) self->accept_next();
     });
   }
 
@@ -154,6 +168,7 @@ struct LinkServer::Impl : std::enable_shared_from_this<LinkServer::Impl> {
   void shut() {
     error_code ignored;
     acceptor.close(ignored);
+    pause.cancel();
     for (const auto& session : sessions) session->close();
   }
 
@@ -162,6 +177,7 @@ struct LinkServer::Impl : std::enable_shared_from_this<LinkServer::Impl> {
   std::string token = random_token();
   OnMessage on_message;
   tcp::acceptor acceptor;
+  asio::steady_timer pause;  // between a failed accept and the next one
   std::set<std::shared_ptr<Session>> sessions;
 };
 
