@@ -1,4 +1,5 @@
-// `compare --json`: amounts that are exact are decimal text, estimates are numbers, what is not known is null.
+// `compare --json`: amounts that are exact are decimal text (see D-01), estimates are numbers, what is not known is
+// null.
 
 #include "coordinator/comparison.hpp"
 
@@ -59,7 +60,7 @@ Json to_json(const Agreement& agreement) {
 
 Json to_json(const BreakEven& break_even) {
   return {{"pool", break_even.pool},
-          {"usd_per_node_hour", static_cast<double>(break_even.usd_per_node_hour.nano) * kUsdPerNano},
+          {"usd_per_node_hour", to_decimal(break_even.usd_per_node_hour)},
           {"sentence", break_even.sentence}};
 }
 
@@ -68,6 +69,7 @@ Json to_json(const Verdict& verdict) {
           {"fastest", name_or_null(verdict.fastest)},
           {"sentence", verdict.sentence},
           {"confidence", verdict.confidence},
+          {"doubts", verdict.doubts},
           {"agreement", to_json(verdict.agreement)},
           {"break_even", verdict.break_even ? to_json(*verdict.break_even) : Json(nullptr)}};
 }

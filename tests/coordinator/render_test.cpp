@@ -61,7 +61,7 @@ TEST(RenderJson, HasTheKeysOfTheContract) {
   EXPECT_THAT(keys_of(row.at("seconds")), ElementsAre("compute", "data_wait", "exchange", "straggler_wait", "optimizer",
                                                       "evaluation", "checkpoint", "other"));
   EXPECT_THAT(keys_of(json.at("verdict")),
-              ElementsAre("cheapest", "fastest", "sentence", "confidence", "agreement", "break_even"));
+              ElementsAre("cheapest", "fastest", "sentence", "confidence", "doubts", "agreement", "break_even"));
   EXPECT_THAT(keys_of(json.at("verdict").at("agreement")),
               ElementsAre("result", "early_loss_rel", "accuracy_se", "detail"));
 }
@@ -74,6 +74,15 @@ TEST(RenderJson, KeepsExactAmountsAsTextAndEstimatesAsNumbers) {
   NanoUsd sum;
   for (const auto& part : row.at("usd_parts")) sum += *parse_usd(part.get<std::string>());
   EXPECT_EQ(to_decimal(sum), row.at("usd_total"));
+}
+
+TEST(RenderJson, BreakEvenIsAPriceAndSoText) {
+  RunRecipe cloud = named("cloud");
+  cloud.pool = "cloud";
+  cloud.price = RunRecipe::stated_price("0.18");
+  const Json verdict = to_json(compare_recipes({RunRecipe{}, cloud})).at("verdict");
+  EXPECT_EQ(verdict.at("break_even").at("usd_per_node_hour"), "0.0899994");  // costs are rounded to the nano-dollar
+  EXPECT_THAT(verdict.at("doubts"), ElementsAre("fewer than three repeats"));
 }
 
 TEST(RenderJson, SaysNullForWhatIsNotKnown) {
