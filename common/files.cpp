@@ -5,7 +5,6 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <fstream>
 
 #include "common/error.hpp"
 #include "common/ids.hpp"
@@ -71,6 +70,8 @@ AppendFile::AppendFile(const fs::path& path, bool exclusive) : path_(path) {
   const int flags = O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | (exclusive ? O_EXCL : 0);
   descriptor_ = ::open(path.c_str(), flags, 0644);
   if (descriptor_ < 0) fail("cannot open", path);
+  struct stat status {};
+  if (::fstat(descriptor_, &status) == 0) size_ = status.st_size;
 }
 
 AppendFile::~AppendFile() {
@@ -78,10 +79,22 @@ AppendFile::~AppendFile() {
 }
 
 void AppendFile::append(std::string_view line) {
+  if (broken_)
+    throw IoError("cannot write " + path_.string() + ": the end of an earlier record could not be taken back");
   std::string record(line);
   record += '\n';
-  write_all(descriptor_, record, path_);
-  if (::fdatasync(descriptor_) != 0) fail("cannot fsync", path_);
+  try {
+    write_all(descriptor_, record, path_);
+    if (::fdatasync(descriptor_) != 0) fail("cannot fsync", path_);
+  } catch (...) {
+    take_back();
+    throw;
+  }
+  size_ += static_cast<off_t>(record.size());
+}
+
+void AppendFile::take_back() {
+  broken_ = ::ftruncate(descriptor_, size_) != 0;
 }
 
 void sync_folder(const fs::path& folder) {

@@ -1,6 +1,8 @@
 #pragma once
 // Files that survive a crash: a reader finds the old content or the new, never half of either.
 
+#include <sys/types.h>
+
 #include <filesystem>
 #include <string>
 #include <string_view>
@@ -15,7 +17,8 @@ std::string read_file(const fs::path& path, std::size_t limit_bytes = std::size_
 /// Writes a temporary sibling, fsyncs it, renames it over `path` and fsyncs the folder. Throws IoError.
 void write_file_atomically(const fs::path& path, std::string_view content, unsigned mode = 0644);
 
-/// Appends records, each durable before `append` returns. One writer a file. Not copyable; closes on destruction.
+/// Appends records, each durable before `append` returns, and leaves nothing of one that could not be appended, so that
+/// a reader finds whole records only. One writer a file. Not copyable; closes on destruction.
 class AppendFile {
  public:
   /// Opens or creates. `exclusive`: throws IoError when the file exists already.
@@ -24,12 +27,17 @@ class AppendFile {
   AppendFile(const AppendFile&) = delete;
   AppendFile& operator=(const AppendFile&) = delete;
 
-  /// One write() of `line` and a newline, then fdatasync. Throws IoError (disk full, for one).
+  /// Writes `line` and a newline, then fdatasync. Throws IoError (disk full, for one) and takes back what was written;
+  /// where that fails too, every later call throws without writing.
   void append(std::string_view line);
 
  private:
+  void take_back();
+
   int descriptor_;
   fs::path path_;
+  off_t size_ = 0;  // of the whole records
+  bool broken_ = false;
 };
 
 /// fsync of a folder, so that entries made or renamed in it survive.

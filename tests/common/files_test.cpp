@@ -1,11 +1,16 @@
 // A reader finds the old content or the new, never half of either; what cannot be written is said with its path.
 #include "common/files.hpp"
 
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
+#include <array>
 #include <atomic>
+#include <csignal>
 #include <string>
 #include <thread>
 
@@ -119,6 +124,56 @@ TEST_F(FilesTest, ExclusiveMeansNew) {
 TEST_F(FilesTest, AFullDiskIsSaid) {
   AppendFile file("/dev/full");
   expect_io_error([&] { file.append("line"); }, "/dev/full: No space left on device");
+}
+
+/// Files of this process end at `bytes` while it lives; writing beyond fails with EFBIG after what still fits, as on a
+/// disk that fills up.
+class FileSizeLimit {
+ public:
+  explicit FileSizeLimit(rlim_t bytes) {
+    ::signal(SIGXFSZ, SIG_IGN);
+    EXPECT_EQ(::getrlimit(RLIMIT_FSIZE, &before_), 0);
+    const rlimit limited{bytes, before_.rlim_max};
+    EXPECT_EQ(::setrlimit(RLIMIT_FSIZE, &limited), 0);
+  }
+  ~FileSizeLimit() {
+    EXPECT_EQ(::setrlimit(RLIMIT_FSIZE, &before_), 0);
+    ::signal(SIGXFSZ, SIG_DFL);
+  }
+  FileSizeLimit(const FileSizeLimit&) = delete;
+  FileSizeLimit& operator=(const FileSizeLimit&) = delete;
+
+ private:
+  rlimit before_{};
+};
+
+TEST_F(FilesTest, ALineThatDoesNotFitLeavesNoPart) {
+  const fs::path path = write("journal", "older\n");
+  AppendFile file(path);
+  file.append("first");
+  {
+    const FileSizeLimit limit(20);
+    expect_io_error([&] { file.append("a line of many bytes"); }, path.string() + ": File too large");
+  }
+  EXPECT_EQ(read_file(path), "older\nfirst\n");
+  file.append("last");
+  EXPECT_EQ(read_file(path), "older\nfirst\nlast\n");
+}
+
+TEST_F(FilesTest, AfterAPartThatStaysNothingIsWritten) {
+  const fs::path path = folder() / "pipe";  // knows neither fdatasync nor ftruncate
+  ASSERT_EQ(::mkfifo(path.c_str(), 0600), 0);
+  const int reader = ::open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+  ASSERT_GE(reader, 0);
+  {
+    AppendFile file(path);
+    expect_io_error([&] { file.append("first"); }, "cannot fsync " + path.string());
+    expect_io_error([&] { file.append("second"); }, path.string() + ": the end of an earlier record");
+  }
+  std::array<char, 100> buffer{};
+  const ssize_t got = ::read(reader, buffer.data(), buffer.size());
+  ::close(reader);
+  EXPECT_EQ(std::string(buffer.data(), got > 0 ? static_cast<std::size_t>(got) : 0), "first\n");
 }
 
 }  // namespace
