@@ -28,4 +28,17 @@ NanoUsd json_usd(const Json& json, const char* key) {
   return *amount;
 }
 
+NanoUsd json_usd(const Json& json, const char* key, NanoUsd least, NanoUsd most) {
+  const NanoUsd amount = json_usd(json, key);
+  if (amount < least || amount > most)
+    json_bad(key, to_decimal(least) + " to " + to_decimal(most) + " USD", to_decimal(amount));
+  return amount;
+}
+
+double json_seconds(const Json& json, const char* key) {
+  const auto value = json_get<double>(json, key);
+  if (!(value >= 0 && value <= kLongestSeconds)) json_bad(key, "seconds from 0 to 30 years", json_at(json, key).dump());
+  return value;
+}
+
 }  // namespace regatta

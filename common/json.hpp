@@ -9,6 +9,7 @@
 #include <string_view>
 #include <type_traits>
 #include <utility>
+#include <vector>
 
 #include "common/error.hpp"
 #include "common/money.hpp"
@@ -23,12 +24,23 @@ Json parse_json(std::string_view text, const std::string& where);
 /// The member `key`; throws IoError when `json` is no object or lacks it.
 const Json& json_at(const Json& json, const char* key);
 
-/// The member `key` as T. Numbers must fit T exactly (no 1.5 for an int, no -1 for an unsigned).
 template <class T>
-T json_get(const Json& json, const char* key) {
-  const Json& value = json_at(json, key);
+inline constexpr bool kIsVector = false;
+template <class T>
+inline constexpr bool kIsVector<std::vector<T>> = true;
+
+/// `value` as T; errors call it `name`. Numbers must fit T exactly (no 1.5 for an int, no -1 for an unsigned), and so
+/// must each item of a list.
+template <class T>
+T json_as(const Json& value, const std::string& name) {
   bool fits = true;
-  if constexpr (std::is_same_v<T, bool>) {
+  if constexpr (kIsVector<T>) {
+    if (!value.is_array()) throw IoError(name + ": wrong type: expected a list, found " + value.dump());
+    T items;
+    for (std::size_t i = 0; i < value.size(); ++i)
+      items.push_back(json_as<typename T::value_type>(value[i], name + "[" + std::to_string(i) + "]"));
+    return items;
+  } else if constexpr (std::is_same_v<T, bool>) {
     fits = value.is_boolean();
   } else if constexpr (std::is_integral_v<T>) {
     fits = value.is_number_integer();
@@ -41,12 +53,18 @@ T json_get(const Json& json, const char* key) {
   } else if constexpr (std::is_same_v<T, std::string>) {
     fits = value.is_string();
   }
-  if (!fits) throw IoError(std::string(key) + ": wrong type or range: " + value.dump());
+  if (!fits) throw IoError(name + ": wrong type or range: " + value.dump());
   try {
     return value.get<T>();
   } catch (const nlohmann::json::exception&) {
-    throw IoError(std::string(key) + ": wrong type: " + value.dump());
+    throw IoError(name + ": wrong type: " + value.dump());
   }
+}
+
+/// The member `key` as T, as json_as() takes it.
+template <class T>
+T json_get(const Json& json, const char* key) {
+  return json_as<T>(json_at(json, key), key);
 }
 
 /// Null or absent gives nothing.
@@ -59,8 +77,13 @@ std::optional<T> json_maybe(const Json& json, const char* key) {
 /// Throws IoError "KEY: expected EXPECTED, found FOUND": for rules that a type cannot say.
 [[noreturn]] void json_bad(const std::string& key, const std::string& expected, const std::string& found);
 
+/// Seconds that a clock can have counted: from 0 to kLongestSeconds.
+double json_seconds(const Json& json, const char* key);
+
 /// Decimal text such as "0.08925".
 NanoUsd json_usd(const Json& json, const char* key);
+/// The same between two bounds.
+NanoUsd json_usd(const Json& json, const char* key, NanoUsd least, NanoUsd most);
 
 /// Non-finite numbers are null in every file.
 inline Json number_or_null(double value) {

@@ -35,7 +35,7 @@ Json to_json(const Price& price) {
 }
 
 Price price_from_json(const Json& json) {
-  return {.usd_per_node_hour = json_usd(json, "usd_per_node_hour"),
+  return {.usd_per_node_hour = json_usd(json, "usd_per_node_hour", {}, kMostUsdPerNodeHour),
           .billing = kBilling.from_json(json, "billing"),
           .market = kMarket.from_json(json, "market"),
           .region = json_get<std::string>(json, "region"),

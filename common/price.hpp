@@ -32,7 +32,7 @@ const char* to_text(FigureKind);
 
 /// {"usd_per_node_hour": "0.08925", "billing": "slot", ...}; amounts are decimal text.
 Json to_json(const Price&);
-/// Throws IoError naming the key.
+/// Throws IoError naming the key; the amount is between 0 and kMostUsdPerNodeHour.
 Price price_from_json(const Json&);
 
 }  // namespace regatta

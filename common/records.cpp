@@ -73,7 +73,7 @@ record::Start start_from(const Json& json) {
                       .buckets = json_get<int>(json, "buckets"),
                       .bucket_plan_hash = json_get<std::string>(json, "bucket_plan_hash"),
                       .dataset_key = json_get<std::string>(json, "dataset_key"),
-                      .startup_s = json_get<double>(json, "startup_s"),
+                      .startup_s = json_seconds(json, "startup_s"),
                       .warnings = json_get<std::vector<std::string>>(json, "warnings")};
   for (const auto& place : json_at(json, "ranks")) start.ranks.push_back(rank_place_from_json(place));
   return start;
@@ -137,8 +137,8 @@ record::Epoch epoch_from(const Json& json) {
                       .last_step = json_get<std::int64_t>(json, "last_step"),
                       .complete = json_get<bool>(json, "complete"),
                       .samples = json_get<std::int64_t>(json, "samples"),
-                      .wall_s = json_get<double>(json, "wall_s"),
-                      .train_s = json_get<double>(json, "train_s"),
+                      .wall_s = json_seconds(json, "wall_s"),
+                      .train_s = json_seconds(json, "train_s"),
                       .train_loss = number_or_nan(json, "train_loss"),
                       .test_loss = json_maybe<double>(json, "test_loss"),
                       .test_accuracy = json_maybe<double>(json, "test_accuracy"),
@@ -165,7 +165,7 @@ Json body_json(const record::Unknown& unknown) {
 RecordBody body_from(const std::string& type, const Json& json) {
   using namespace record;
   if (type == "start") return start_from(json);
-  if (type == "first_step") return FirstStep{json_get<double>(json, "startup_s")};
+  if (type == "first_step") return FirstStep{json_seconds(json, "startup_s")};
   if (type == "early") return early_from(json);
   if (type == "shares")
     return Shares{json_get<int>(json, "from_epoch"), json_get<std::vector<std::int64_t>>(json, "weights")};

@@ -15,6 +15,9 @@ inline Timestamp wall_now() {
   return std::chrono::time_point_cast<std::chrono::microseconds>(std::chrono::system_clock::now());
 }
 
+/// The longest time that a file may speak of, 30 years: beyond any machine's life, and its nanoseconds fit 64 bits.
+inline constexpr double kLongestSeconds = 30 * 365.25 * 86'400;
+
 /// Seconds as a double, for records and people only.
 template <class Rep, class Period>
 double seconds(std::chrono::duration<Rep, Period> duration) {

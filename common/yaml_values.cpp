@@ -6,6 +6,8 @@
 #include <string>
 #include <utility>
 
+#include "common/time.hpp"
+
 namespace regatta {
 
 namespace {
@@ -47,12 +49,11 @@ std::optional<double> parse_number(std::string_view text) {
 
 std::optional<double> parse_duration(std::string_view text) {
   constexpr std::array<std::pair<std::string_view, double>, 4> kUnits{{{"", 1}, {"s", 1}, {"m", 60}, {"h", 3600}}};
-  constexpr double kLongest = 30 * 365.25 * 86'400;  // beyond any machine's life; keeps nanoseconds within 64 bits
   const auto [digits, unit] = split_unit(text);
   const auto value = parse_number(digits);
   if (!value || *value < 0) return {};
   for (const auto& [name, seconds] : kUnits)
-    if (unit == name && *value * seconds <= kLongest) return *value * seconds;
+    if (unit == name && *value * seconds <= kLongestSeconds) return *value * seconds;
   return {};
 }
 

@@ -1,3 +1,13 @@
+// plan.json, one object:
+//   schema 1, run_id ULID, comparison_id ULID or null, job_id 32 hex digits, attempt >= 1, repeat >= 1
+//   training   {name, model, data, train, stop}: the job file's keys, every default spelled out
+//   dataset    {format, train_count, test_count, classes, sample_shape, mean, deviation, files, key}
+//   placement  {configuration, pool, backend, nodes, ranks, threads, cores_per_node, contended, cores}
+//   shares     [weight by rank]
+//   buckets    {first_bytes, other_bytes}
+//   price      {usd_per_node_hour, billing, ...} or null
+// Unknown keys are ignored; another schema is refused.
+
 #include "jobs/plan.hpp"
 
 #include <algorithm>
@@ -8,16 +18,6 @@
 #include "jobs/shares.hpp"
 #include "jobs/spec_reader.hpp"
 #include "jobs/spec_words.hpp"
-
-// plan.json, one object:
-//   schema 1, run_id ULID, comparison_id ULID or null, job_id 32 hex digits, attempt >= 1, repeat >= 1
-//   training   {name, model, data, train, stop}: the job file's keys, every default spelled out
-//   dataset    {format, train_count, test_count, classes, sample_shape, mean, deviation, files, key}
-//   placement  {configuration, pool, backend, nodes, ranks, threads, cores_per_node, contended, cores}
-//   shares     [weight by rank]
-//   buckets    {first_bytes, other_bytes}
-//   price      {usd_per_node_hour, billing, ...} or null
-// Unknown keys are ignored; another schema is refused.
 
 namespace regatta {
 
@@ -43,33 +43,19 @@ auto read_part(const Json& json, const char* key, Read read) {
   }
 }
 
-/// An integer that fits T, from a list.
-template <class T>
-T element(const Json& list, std::size_t i, const std::string& key) {
-  const Json one = {{"value", list.at(i)}};
-  try {
-    return json_get<T>(one, "value");
-  } catch (const IoError&) {
-    json_bad(key + "[" + std::to_string(i) + "]", "an integer in range", list.at(i).dump());
-  }
-}
-
-std::vector<std::vector<int>> read_cores(const Json& json, int ranks) {
-  const Json& lists = json_at(json, "cores");
-  if (!lists.is_array() || (!lists.empty() && lists.size() != static_cast<std::size_t>(ranks)))
-    json_bad("cores", "no list or one for each of " + std::to_string(ranks) + " ranks", lists.dump());
-  std::vector<std::vector<int>> cores;
+/// On one node no two ranks have a core in common; on several, ranks of different nodes have cores of the same number.
+std::vector<std::vector<int>> read_cores(const Json& json, int ranks, int nodes) {
+  auto cores = json_get<std::vector<std::vector<int>>>(json, "cores");
+  if (!cores.empty() && cores.size() != static_cast<std::size_t>(ranks))
+    json_bad("cores", "no list or one for each of " + std::to_string(ranks) + " ranks", json_at(json, "cores").dump());
   std::set<int> taken;
-  for (std::size_t rank = 0; rank < lists.size(); ++rank) {
+  for (std::size_t rank = 0; rank < cores.size(); ++rank) {
     const std::string key = "cores[" + std::to_string(rank) + "]";
-    const Json& list = lists.at(rank);
-    if (!list.is_array() || list.empty()) json_bad(key, "a list of cores", list.dump());
-    cores.emplace_back();
-    for (std::size_t i = 0; i < list.size(); ++i) {
-      const int core = element<int>(list, i, key);
+    if (cores[rank].empty()) json_bad(key, "a list of cores", "[]");
+    if (nodes > 1) taken.clear();
+    for (const int core : cores[rank]) {
       if (core < 0) json_bad(key, "core numbers from 0", std::to_string(core));
       if (!taken.insert(core).second) json_bad(key, "cores that no other rank has", std::to_string(core) + " twice");
-      cores.back().push_back(core);
     }
   }
   return cores;
@@ -97,7 +83,7 @@ Placement placement_from_json(const Json& json) {
   placement.threads = at_least_one<int>(json, "threads");
   placement.cores_per_node = at_least_one<int>(json, "cores_per_node");
   placement.contended = json_get<bool>(json, "contended");
-  placement.cores = read_cores(json, placement.ranks);
+  placement.cores = read_cores(json, placement.ranks, placement.nodes);
   if (placement.nodes > placement.ranks)
     json_bad("nodes", "at most as many as there are ranks, " + std::to_string(placement.ranks),
              std::to_string(placement.nodes));
@@ -105,16 +91,14 @@ Placement placement_from_json(const Json& json) {
 }
 
 std::vector<std::int64_t> read_shares(const Json& json, int ranks) {
-  const Json& list = json_at(json, "shares");
-  if (!list.is_array() || list.size() != static_cast<std::size_t>(ranks))
-    json_bad("shares", "a weight for each of " + std::to_string(ranks) + " ranks", list.dump());
-  std::vector<std::int64_t> shares;
-  for (std::size_t rank = 0; rank < list.size(); ++rank) {
-    shares.push_back(element<std::int64_t>(list, rank, "shares"));
-    if (shares.back() < 0) json_bad("shares", "weights of at least 0", std::to_string(shares.back()));
-  }
+  auto shares = json_get<std::vector<std::int64_t>>(json, "shares");
+  const std::string found = json_at(json, "shares").dump();
+  if (shares.size() != static_cast<std::size_t>(ranks))
+    json_bad("shares", "a weight for each of " + std::to_string(ranks) + " ranks", found);
+  for (const std::int64_t weight : shares)
+    if (weight < 0) json_bad("shares", "weights of at least 0", std::to_string(weight));
   if (std::all_of(shares.begin(), shares.end(), [](std::int64_t weight) { return weight == 0; }))
-    json_bad("shares", "a weight above 0", list.dump());
+    json_bad("shares", "a weight above 0", found);
   return shares;
 }
 

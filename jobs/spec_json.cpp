@@ -1,6 +1,8 @@
 // The resolved training as JSON, keys as in the job file. Every key that belongs beside the chosen kind or format is
 // written, whatever the job file left out; null or a word stands for what is absent.
 
+#include <algorithm>
+
 #include "common/hash.hpp"
 #include "jobs/spec.hpp"
 #include "jobs/spec_reader.hpp"
@@ -22,13 +24,24 @@ std::optional<double> number_or_word(const Json& json, const char* key, const ch
   return json_get<double>(json, key);
 }
 
-template <class T>
-std::vector<T> list_from(const Json& json, const char* key) {
-  const Json& list = json_at(json, key);
-  if (!list.is_array()) throw IoError(std::string(key) + ": expected a list, found " + list.dump());
-  std::vector<T> values;
-  for (const auto& item : list) values.push_back(json_get<T>(Json{{key, item}}, key));
-  return values;
+/// A length of time, or nothing for the word.
+std::optional<double> seconds_or_word(const Json& json, const char* key, const char* word) {
+  return number_or_word(json, key, word) ? std::optional(json_seconds(json, key)) : std::nullopt;
+}
+
+std::int64_t size_from(const Json& json, const char* key) {
+  const auto size = json_get<std::int64_t>(json, key);
+  if (size < 1) json_bad(key, "at least 1", std::to_string(size));
+  return size;
+}
+
+std::vector<std::int64_t> sizes_from(const Json& json, const char* key, std::size_t least, std::size_t most) {
+  auto sizes = json_get<std::vector<std::int64_t>>(json, key);
+  const bool positive = std::all_of(sizes.begin(), sizes.end(), [](std::int64_t size) { return size >= 1; });
+  if (!positive || sizes.size() < least || sizes.size() > most)
+    json_bad(key, std::to_string(least) + " to " + std::to_string(most) + " sizes of at least 1",
+             json_at(json, key).dump());
+  return sizes;
 }
 
 Json model_json(const ModelSpec& spec) {
@@ -54,13 +67,13 @@ Json model_json(const ModelSpec& spec) {
 
 ModelSpec model_from(const Json& json) {
   ModelSpec model{.kind = kModelKinds.from_json(json, "kind")};
-  if (model.kind == ModelKind::kMlp) model.hidden = list_from<std::int64_t>(json, "hidden");
-  if (model.kind == ModelKind::kCnn || model.kind == ModelKind::kResnet18)
-    model.channels = list_from<std::int64_t>(json, "channels");
+  if (model.kind == ModelKind::kMlp) model.hidden = sizes_from(json, "hidden", 1, 64);
+  if (model.kind == ModelKind::kCnn) model.channels = sizes_from(json, "channels", 2, 2);
+  if (model.kind == ModelKind::kResnet18) model.channels = sizes_from(json, "channels", 4, 4);
   if (model.kind == ModelKind::kLstm) {
-    model.embedding = json_get<std::int64_t>(json, "embedding");
-    model.hidden_size = json_get<std::int64_t>(json, "hidden_size");
-    model.layers = json_get<std::int64_t>(json, "layers");
+    model.embedding = size_from(json, "embedding");
+    model.hidden_size = size_from(json, "hidden_size");
+    model.layers = size_from(json, "layers");
   }
   if (const auto weights = json_maybe<std::string>(json, "weights")) model.weights = *weights;
   return model;
@@ -97,15 +110,15 @@ DataSpec data_from(const Json& json) {
       data.synthetic.length = json_get<std::int64_t>(json, "length");
       data.synthetic.vocabulary = json_get<std::int64_t>(json, "vocabulary");
     } else {
-      data.synthetic.shape = list_from<std::int64_t>(json, "shape");
+      data.synthetic.shape = json_get<std::vector<std::int64_t>>(json, "shape");
       data.synthetic.classes = json_get<std::int64_t>(json, "classes");
     }
   } else {
     data.path = json_get<std::string>(json, "path");
   }
   if (data.format == DataFormat::kText) data.length = json_get<std::int64_t>(json, "length");
-  if (data.format == DataFormat::kImageFolder) data.size = list_from<std::int64_t>(json, "size");
-  if (data.format == DataFormat::kImageFolder) data.augment = list_from<std::string>(json, "augment");
+  if (data.format == DataFormat::kImageFolder) data.size = json_get<std::vector<std::int64_t>>(json, "size");
+  if (data.format == DataFormat::kImageFolder) data.augment = json_get<std::vector<std::string>>(json, "augment");
   data.on_error = kOnErrors.from_json(json, "on_error");
   data.stage = kStages.from_json(json, "stage");
   data.memory_bytes = json_maybe<std::int64_t>(json, "memory");
@@ -134,7 +147,7 @@ OptimizerSpec optimizer_from(const Json& json) {
     optimizer.nesterov = json_get<bool>(json, "nesterov");
     return optimizer;
   }
-  const auto betas = list_from<double>(json, "betas");
+  const auto betas = json_get<std::vector<double>>(json, "betas");
   if (betas.size() != 2) throw IoError("betas: expected two numbers, found " + std::to_string(betas.size()));
   optimizer.betas = {betas[0], betas[1]};
   optimizer.eps = json_get<double>(json, "eps");
@@ -206,7 +219,7 @@ TrainSpec train_from(const Json& json) {
                   .accumulate = json_get<std::int64_t>(json, "accumulate"),
                   .exchange = exchange_from(json_at(json, "exchange")),
                   .evaluate = kEvaluates.from_json(json, "evaluate"),
-                  .deadline_s = number_or_word(json, "deadline", "auto"),
+                  .deadline_s = seconds_or_word(json, "deadline", "auto"),
                   .seed = json_get<std::uint64_t>(json, "seed"),
                   .tf32 = json_get<bool>(json, "tf32"),
                   .micro_batch = json_maybe<std::int64_t>(json, "micro_batch"),
@@ -226,8 +239,8 @@ Json stop_json(const StopSpec& stop) {
 StopSpec stop_from(const Json& json) {
   StopSpec stop{.epochs = json_maybe<std::int64_t>(json, "epochs"),
                 .target_accuracy = json_maybe<double>(json, "target_accuracy"),
-                .target_loss = json_maybe<double>(json, "target_loss"),
-                .max_time_s = json_maybe<double>(json, "max_time")};
+                .target_loss = json_maybe<double>(json, "target_loss")};
+  if (json_maybe<double>(json, "max_time")) stop.max_time_s = json_seconds(json, "max_time");
   if (!json_at(json, "max_cost_usd").is_null()) stop.max_cost = json_usd(json, "max_cost_usd");
   return stop;
 }

@@ -30,7 +30,9 @@ TEST(Price, RefusesOtherWords) {
                                                            {"region", 7},
                                                            {"date", nullptr},
                                                            {"usd_per_node_hour", 0.5},
-                                                           {"usd_per_node_hour", "cheap"}};
+                                                           {"usd_per_node_hour", "cheap"},
+                                                           {"usd_per_node_hour", "-0.01"},
+                                                           {"usd_per_node_hour", "50000.000000001"}};
   for (const auto& [key, value] : cases) {
     Json json = to_json(kPrice);
     json[key] = value;

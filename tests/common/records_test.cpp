@@ -191,6 +191,16 @@ TEST(Journal, RefusesWhatItCannotMean) {
   refused(json, "missing key samples");
   refused(Json::array({1}), "expected inside an object");
 }
+  refused(changed("wall_s", 1e300), "wall_s: expected seconds from 0 to 30 years, found 1e+300");
+  refused(changed("train_s", -1), "train_s: expected seconds");
+  Json first = to_json(line_of(record::FirstStep{.startup_s = 1e300}, 1));
+  refused(first, "startup_s: expected seconds");
+  Json start = to_json(line_of(bodies().at(0), 1));
+  start["startup_s"] = -0.5;
+  refused(start, "startup_s: expected seconds");
+  start = to_json(line_of(bodies().at(0), 1));
+  start["ranks"][0]["cores"] = {0, 1.5};
+  refused(start, "cores[1]: wrong type or range: 1.5");
 
 }  // namespace
 }  // namespace regatta

@@ -98,6 +98,13 @@ TEST(Plan, RoundTrip) {
   expect_equal(plan_from_json(through_text(to_json(plan))), plan);
 }
 
+TEST(Plan, CoresOfDifferentNodesMayHaveOneNumber) {
+  Plan plan = tiny_plan();
+  plan.placement.nodes = 2;
+  plan.placement.cores = {{0}, {0}};
+  expect_equal(plan_from_json(through_text(to_json(plan))), plan);
+}
+
 TEST(Plan, KnowsThatAnIdxIndexHasFourFiles) {
   Plan plan = tiny_plan();
   DataSpec data;
@@ -131,6 +138,12 @@ TEST(Plan, DamageNamesTheKey) {
       {"/training", "", {"missing key training"}},
       {"/training", "[]", {"training: "}},
       {"/training/train/batch", "0", {"batch"}},
+      {"/training/train/deadline", "1e300", {"training: deadline: expected seconds from 0 to 30 years, found 1e+300"}},
+      {"/training/train/deadline", "-1", {"training: deadline: expected seconds"}},
+      {"/training/stop/max_time", "1e300", {"training: max_time: expected seconds"}},
+      {"/training/model/channels", "[-1, 16]", {"training: channels: expected 2 to 2 sizes of at least 1"}},
+      {"/training/model/channels", "[8]", {"training: channels: expected 2 to 2 sizes of at least 1, found [8]"}},
+      {"/training/model/channels", "[8, 16.5]", {"training: channels[1]: wrong type or range: 16.5"}},
       {"/dataset", "null", {"dataset: "}},
       {"/dataset/format", "\"text\"", {"dataset: format: expected one of idx, synthetic, found \"text\""}},
       {"/dataset/format", "\"idx\"", {"dataset: files: expected a list of 4, found 0"}},
@@ -155,18 +168,20 @@ TEST(Plan, DamageNamesTheKey) {
       {"/placement/cores", "[[0], []]", {"placement: cores[1]: expected a list of cores"}},
       {"/placement/cores", "[[0], [0]]", {"placement: cores[1]: expected cores that no other rank has, found 0 twice"}},
       {"/placement/cores", "[[0], [-1]]", {"placement: cores[1]: expected core numbers from 0, found -1"}},
-      {"/placement/cores", "[[0], [1.5]]", {"placement: cores[1][0]: expected an integer in range, found 1.5"}},
+      {"/placement/cores", "[[0], [1.5]]", {"placement: cores[1][0]: wrong type or range: 1.5"}},
       {"/shares", "", {"missing key shares"}},
       {"/shares", "[1]", {"shares: expected a weight for each of 2 ranks, found [1]"}},
       {"/shares", "[1, 1, 1]", {"shares: expected a weight for each of 2 ranks"}},
       {"/shares", "[2, -1]", {"shares: expected weights of at least 0, found -1"}},
       {"/shares", "[0, 0]", {"shares: expected a weight above 0"}},
-      {"/shares", "[1, 0.5]", {"shares[1]: expected an integer in range, found 0.5"}},
-      {"/shares", "[1, 9223372036854775808]", {"shares[1]: expected an integer in range"}},
-      {"/shares", "{\"0\": 1, \"1\": 1}", {"shares: expected a weight for each"}},
+      {"/shares", "[1, 0.5]", {"shares[1]: wrong type or range: 0.5"}},
+      {"/shares", "[1, 9223372036854775808]", {"shares[1]: wrong type or range"}},
+      {"/shares", "{\"0\": 1, \"1\": 1}", {"shares: wrong type: expected a list"}},
       {"/buckets/first_bytes", "0", {"buckets: first_bytes: expected at least 1"}},
       {"/buckets/other_bytes", "", {"buckets: missing key other_bytes"}},
       {"/price/usd_per_node_hour", "0.08925", {"price: usd_per_node_hour: wrong type"}},
+      {"/price/usd_per_node_hour", "\"-0.01\"", {"price: usd_per_node_hour: expected 0 to 50000 USD, found -0.01"}},
+      {"/price/usd_per_node_hour", "\"70369\"", {"price: usd_per_node_hour: expected 0 to 50000 USD, found 70369"}},
       {"/price", "", {"missing key price"}},
   };
   const Json whole = through_text(to_json(tiny_plan()));

@@ -6,12 +6,12 @@
 namespace regatta::test {
 namespace {
 
-JobSpec read(const std::string& text) {
+JobSpec parsed(const std::string& text) {
   return read_job_text(text, "job.yaml", "/data");
 }
 
 TrainingSpec training(const std::string& line, const std::string& instead) {
-  const JobSpec job = read(with_mistake(good_job(), {.line = line.c_str(), .instead = instead.c_str()}));
+  const JobSpec job = parsed(with_mistake(good_job(), {.line = line.c_str(), .instead = instead.c_str()}));
   return job.training(job.configurations[0]);
 }
 
@@ -41,7 +41,7 @@ TEST(SpecJson, RoundTripsWhateverTheReaderTakes) {
 }
 
 TEST(SpecJson, RoundTripsSyntheticText) {
-  const JobSpec job = read(
+  const JobSpec job = parsed(
       "name: a\nmodel: {kind: lstm}\ndata: {format: synthetic, samples: 640, length: 64, "
       "vocabulary: 65}\ntrain: {batch: 8}\nstop: {epochs: 1}\n"
       "configurations: [{name: b, ranks: 1}]\n");
@@ -51,7 +51,7 @@ TEST(SpecJson, RoundTripsSyntheticText) {
 }
 
 TEST(SpecJson, SpellsOutEveryDefaultWithTheKeysOfTheJobFile) {
-  const JobSpec job = read(
+  const JobSpec job = parsed(
       "name: a\nmodel: {kind: cnn}\ndata: {format: idx, path: /m}\ntrain: {batch: 8}\n"
       "stop: {max_cost_usd: 0.5}\nconfigurations: [{name: b, ranks: 1}]\n");
   const Json expected = parse_json(R"({
@@ -72,7 +72,7 @@ TEST(SpecJson, SpellsOutEveryDefaultWithTheKeysOfTheJobFile) {
 }
 
 TEST(SpecJson, RefusesWhatIsMissingOrMistyped) {
-  const JobSpec job = read(good_job());
+  const JobSpec job = parsed(good_job());
   const Json good = to_json(job.training(job.configurations[0]));
   const auto message = [&](const char* pointer, const Json& value) -> std::string {
     Json bad = good;
@@ -97,11 +97,11 @@ TEST(SpecJson, RefusesWhatIsMissingOrMistyped) {
 }
 
 TEST(JobIdentity, IsOfWhatTheFileMeans) {
-  const JobId id = job_id(read(good_job()));
+  const JobId id = job_id(parsed(good_job()));
   const auto changed = [](const char* line, const char* instead) {
-    return job_id(read(with_mistake(good_job(), {.line = line, .instead = instead})));
+    return job_id(parsed(with_mistake(good_job(), {.line = line, .instead = instead})));
   };
-  EXPECT_EQ(id, job_id(read("# a comment\n" + good_job())));
+  EXPECT_EQ(id, job_id(parsed("# a comment\n" + good_job())));
   EXPECT_EQ(id, changed("  batch: 128", "  seed: 1\n  batch: 128")) << "a default that is written changes nothing";
   EXPECT_NE(id, changed("  batch: 128", "  batch: 129"));
   EXPECT_NE(id, changed("repeats: 1", "repeats: 2"));
