@@ -27,20 +27,34 @@ Json message_json(const Progress& progress) {
           {"phase", progress.phase}};
 }
 
+template <class T>
+T count_from(const Json& json, const char* key, T least) {
+  const T count = json_get<T>(json, key);
+  if (count < least) json_bad(key, "at least " + std::to_string(least), std::to_string(count));
+  return count;
+}
+
+/// A word that ends up on somebody's terminal.
+std::string phase_from(const Json& json) {
+  auto phase = json_get<std::string>(json, "phase");
+  if (phase != "train" && phase != "evaluate") json_bad("phase", "train or evaluate", json_at(json, "phase").dump());
+  return phase;
+}
+
 LinkMessage message_from(const Json& json) {
   if (json.contains("token"))
     return LinkHello{json_get<std::string>(json, "token"), RunId{json_get<std::string>(json, "run_id")},
-                     json_get<int>(json, "attempt")};
+                     count_from<int>(json, "attempt", 1)};
   const auto type = json_get<std::string>(json, "type");
-  if (type == "journal") return JournalNotice{json_get<std::int64_t>(json, "seq")};
+  if (type == "journal") return JournalNotice{count_from<std::int64_t>(json, "seq", 1)};
   if (type != "progress") throw IoError("unknown message \"" + type + "\"");
   const double nan = std::numeric_limits<double>::quiet_NaN();
-  return Progress{.epoch = json_get<int>(json, "epoch"),
-                  .step = json_get<std::int64_t>(json, "step"),
-                  .steps_per_epoch = json_get<std::int64_t>(json, "steps_per_epoch"),
+  return Progress{.epoch = count_from<int>(json, "epoch", 1),
+                  .step = count_from<std::int64_t>(json, "step", 0),
+                  .steps_per_epoch = count_from<std::int64_t>(json, "steps_per_epoch", 0),
                   .loss = json_maybe<double>(json, "loss").value_or(nan),
                   .samples_per_s = json_maybe<double>(json, "samples_per_s").value_or(nan),
-                  .phase = json_get<std::string>(json, "phase")};
+                  .phase = phase_from(json)};
 }
 
 }  // namespace

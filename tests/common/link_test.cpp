@@ -80,6 +80,14 @@ TEST(Link, RefusesEverythingElse) {
       {R"({"token":"x","run_id":"y"})", "missing key attempt"},
       {R"({"token":1,"run_id":"y","attempt":1})", "token: wrong type"},
       {R"({"type":"progress","epoch":3000000000,"step":1,"steps_per_epoch":1,"phase":"train"})", "epoch: wrong type"},
+      {R"({"type":"progress","epoch":0,"step":1,"steps_per_epoch":1,"phase":"train"})", "epoch: expected at least 1"},
+      {R"({"type":"progress","epoch":1,"step":-1,"steps_per_epoch":1,"phase":"train"})", "step: expected at least 0"},
+      {R"({"type":"progress","epoch":1,"step":1,"steps_per_epoch":-1,"phase":"train"})",
+       "steps_per_epoch: expected at least 0"},
+      {R"({"type":"progress","epoch":1,"step":1,"steps_per_epoch":1,"phase":"\u001b[2Jtrain"})",
+       "phase: expected train or evaluate"},
+      {R"({"type":"journal","seq":0})", "seq: expected at least 1"},
+      {R"({"token":"x","run_id":"y","attempt":0})", "attempt: expected at least 1"},
       {long_line, "at most 4096"},
   };
   for (const auto& [line, words] : cases) {
