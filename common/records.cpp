@@ -241,12 +241,13 @@ JournalLine journal_line_from_json(const Json& json) {
 }
 
 std::vector<JournalLine> parse_journal(std::string_view text, std::size_t* consumed) {
+    const Json json = parse_json(text.substr(at, end - at), where);
   std::vector<JournalLine> lines;
   std::size_t at = 0;
   for (std::size_t end = text.find('\n'); end != std::string_view::npos; end = text.find('\n', at)) {
     const std::string where = "journal line " + std::to_string(lines.size() + 1);
     try {
-      lines.push_back(journal_line_from_json(parse_json(text.substr(at, end - at), where)));
+      lines.push_back(journal_line_from_json(json));
     } catch (const IoError& error) {
       throw IoError(where + ": " + error.what());
     }

@@ -300,11 +300,15 @@ std::string describe(const YamlNode& node) {
 
 std::string read_yaml_file(const std::filesystem::path& path, const std::string& what) {
   std::error_code error;
-  const bool folder = std::filesystem::is_directory(path, error);
-  if (folder || !std::filesystem::exists(path, error))
-    refuse(path.string(), {0, 0},
-           "cannot read the " + what + " (expected a file, found " + (folder ? "a folder" : "nothing") + ")",
+  const auto status = std::filesystem::status(path, error);
+  if (std::filesystem::is_directory(status) || !std::filesystem::exists(status)) {
+    const bool missing = status.type() == std::filesystem::file_type::not_found;
+    const std::string found = std::filesystem::is_directory(status) ? "a folder"
+                              : missing                             ? "nothing"
+                                                                    : error.message();
+    refuse(path.string(), {0, 0}, "cannot read the " + what + " (expected a file, found " + found + ")",
            "give the path of a " + what);
+  }
   const auto bytes = std::filesystem::is_regular_file(path, error) ? std::filesystem::file_size(path, error) : 0;
   if (!error && bytes > kMaxYamlBytes) refuse_size(path.string(), bytes);
   try {

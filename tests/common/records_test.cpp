@@ -150,6 +150,11 @@ TEST(Journal, ADamagedLineIsNamed) {
   const std::string good = to_json(line_of(record::FirstStep{.startup_s = 1}, 1)).dump() + "\n";
   expect_refused([&] { parse_journal(good + "{\"schema\":1,\n" + good); }, "journal line 2");
   expect_refused([&] { parse_journal("\n"); }, "journal line 1");
+  try {
+    parse_journal(good + "torn\n");
+  } catch (const IoError& error) {
+    EXPECT_THAT(error.what(), testing::StartsWith("journal line 2: not JSON")) << "the line is named once";
+  }
 }
 
 TEST(Journal, UnknownTypesAreKept) {
@@ -186,11 +191,6 @@ TEST(Journal, RefusesWhatItCannotMean) {
   refused(changed("complete", 1), "complete: wrong type");
   refused(changed("seconds", Json::object()), "missing key compute");
   refused(changed("last_step", nullptr), "last_step: wrong type");
-  Json json = to_json(line_of(some_epoch(), 1));
-  json.erase("samples");
-  refused(json, "missing key samples");
-  refused(Json::array({1}), "expected inside an object");
-}
   refused(changed("wall_s", 1e300), "wall_s: expected seconds from 0 to 30 years, found 1e+300");
   refused(changed("train_s", -1), "train_s: expected seconds");
   Json first = to_json(line_of(record::FirstStep{.startup_s = 1e300}, 1));
@@ -201,6 +201,11 @@ TEST(Journal, RefusesWhatItCannotMean) {
   start = to_json(line_of(bodies().at(0), 1));
   start["ranks"][0]["cores"] = {0, 1.5};
   refused(start, "cores[1]: wrong type or range: 1.5");
+  Json json = to_json(line_of(some_epoch(), 1));
+  json.erase("samples");
+  refused(json, "missing key samples");
+  refused(Json::array({1}), "expected inside an object");
+}
 
 }  // namespace
 }  // namespace regatta

@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "tests/support/process.hpp"
+
 namespace regatta::test {
 namespace {
 
@@ -72,6 +74,24 @@ TEST(YamlTree, BinaryJunkIsRefusedOrRead) {
     } catch (const ConfigError&) {
     }
   });
+}
+
+TEST(YamlFile, WhyItCannotBeReadIsSaid) {
+  const test::TemporaryFolder folder;
+  std::filesystem::create_symlink("loop", folder.path() / "loop");
+  const std::pair<std::filesystem::path, std::string> cases[] = {
+      {folder.path() / "none", "found nothing"},
+      {folder.path(), "found a folder"},
+      {folder.path() / "loop",
+       "found Too many levels of symbolic links"}};  // and so with a folder that may not be read
+  for (const auto& [path, words] : cases) {
+    try {
+      read_yaml_file(path, "job file");
+      ADD_FAILURE() << path << " was read";
+    } catch (const ConfigError& error) {
+      EXPECT_THAT(error.what(), testing::HasSubstr(words));
+    }
+  }
 }
 
 }  // namespace
