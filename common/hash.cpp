@@ -1,5 +1,6 @@
 #include "common/hash.hpp"
 
+#include <fmt/ranges.h>
 #include <xxhash.h>
 
 #include <cerrno>
@@ -15,13 +16,7 @@ namespace {
 std::string to_hex(XXH128_hash_t hash) {
   XXH128_canonical_t canonical;
   XXH128_canonicalFromHash(&canonical, hash);
-  std::string text;
-  for (const unsigned char byte : canonical.digest) {
-    constexpr char kDigits[] = "0123456789abcdef";
-    text += kDigits[byte >> 4];
-    text += kDigits[byte & 15];
-  }
-  return text;
+  return fmt::format("{:02x}", fmt::join(canonical.digest, ""));
 }
 }  // namespace
 

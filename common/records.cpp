@@ -4,6 +4,7 @@
 #include <numeric>
 
 #include "common/enum_text.hpp"
+#include "common/overloaded.hpp"
 
 namespace regatta {
 
@@ -182,11 +183,6 @@ RecordBody body_from(const std::string& type, const Json& json) {
   return unknown;
 }
 
-template <class... Cases>
-struct Overloaded : Cases... {
-  using Cases::operator()...;
-};
-
 }  // namespace
 
 const char* to_text(Phase phase) {
@@ -241,11 +237,11 @@ JournalLine journal_line_from_json(const Json& json) {
 }
 
 std::vector<JournalLine> parse_journal(std::string_view text, std::size_t* consumed) {
-    const Json json = parse_json(text.substr(at, end - at), where);
   std::vector<JournalLine> lines;
   std::size_t at = 0;
   for (std::size_t end = text.find('\n'); end != std::string_view::npos; end = text.find('\n', at)) {
     const std::string where = "journal line " + std::to_string(lines.size() + 1);
+    const Json json = parse_json(text.substr(at, end - at), where);
     try {
       lines.push_back(journal_line_from_json(json));
     } catch (const IoError& error) {

@@ -1,5 +1,6 @@
 #include "coordinator/link_server.hpp"
 
+#include <fmt/ranges.h>
 #include <sys/random.h>
 
 #include <array>
@@ -31,13 +32,7 @@ std::string random_token() {
   std::array<unsigned char, 32> bytes{};
   if (getrandom(bytes.data(), bytes.size(), 0) != static_cast<ssize_t>(bytes.size()))
     throw CommError("getrandom: " + errno_text(errno));
-  std::string token;
-  for (const unsigned char byte : bytes) {
-    constexpr char kDigits[] = "0123456789abcdef";
-    token += kDigits[byte >> 4];
-    token += kDigits[byte & 15];
-  }
-  return token;
+  return fmt::format("{:02x}", fmt::join(bytes, ""));
 }
 
 }  // namespace

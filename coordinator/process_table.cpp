@@ -54,12 +54,6 @@ bool gone_before(const std::string& run_dir, std::chrono::steady_clock::time_poi
 
 }  // namespace
 
-std::string host_name() {
-  std::array<char, 256> name{};
-  if (::gethostname(name.data(), name.size() - 1) != 0) throw IoError("cannot read this machine's host name");
-  return name.data();
-}
-
 std::string boot_id() {
   std::string id = read_file("/proc/sys/kernel/random/boot_id");
   id.erase(id.find_last_not_of('\n') + 1);

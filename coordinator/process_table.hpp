@@ -7,11 +7,11 @@
 #include <string>
 #include <vector>
 
+#include "common/host.hpp"
 #include "common/time.hpp"
 
 namespace regatta {
 
-std::string host_name();
 /// Differs after every boot.
 std::string boot_id();
 

@@ -4,17 +4,11 @@
 #include <cmath>
 
 #include "cluster/bill.hpp"
+#include "common/overloaded.hpp"
 
 namespace regatta {
 
 namespace {
-template <class... F>
-struct Overloaded : F... {
-  using F::operator()...;
-};
-template <class... F>
-Overloaded(F...) -> Overloaded<F...>;
-
 std::optional<double> finite(double value) {
   return std::isfinite(value) ? std::optional(value) : std::nullopt;
 }

@@ -1,5 +1,7 @@
 #include "jobs/idx_format.hpp"
 
+#include <fmt/ranges.h>
+
 #include <algorithm>
 #include <array>
 #include <span>
@@ -20,14 +22,7 @@ constexpr std::int64_t kPiece = 1 << 20;
 const char* const kFetch = "fetch the file again, or give data.path another folder";
 
 std::string hex(std::span<const std::uint8_t> bytes) {
-  constexpr char kDigits[] = "0123456789abcdef";
-  std::string text;
-  for (const std::uint8_t byte : bytes) {
-    if (!text.empty()) text += ' ';
-    text += kDigits[byte >> 4];
-    text += kDigits[byte & 15];
-  }
-  return text.empty() ? "nothing" : text;
+  return bytes.empty() ? "nothing" : fmt::format("{:02x}", fmt::join(bytes, " "));
 }
 
 /// Reads the header and leaves `source` at the first element.

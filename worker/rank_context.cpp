@@ -58,12 +58,6 @@ class SoloContext final : public RankContext {
 
 }  // namespace
 
-std::string host_name() {
-  char name[256] = "";
-  if (::gethostname(name, sizeof name - 1) != 0) return "unknown-host";
-  return name;
-}
-
 LauncherVariables launcher_variables(const std::function<const char*(const char*)>& get) {
   // Open MPI first: its mpirun is also used inside a Slurm allocation, whose variables then describe the allocation.
   struct Known {

@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "common/host.hpp"
 #include "worker/watchdog.hpp"
 
 namespace regatta {
@@ -40,9 +41,6 @@ class RankContext {
   /// nobody; the launcher ends the others when this process exits with a code other than 0.
   virtual void abandon() = 0;
 };
-
-/// This host's name, as records and messages carry it.
-std::string host_name();
 
 /// What a launcher's variables say, before MPI is touched.
 struct LauncherVariables {
