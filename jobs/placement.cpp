@@ -1,10 +1,8 @@
-// Which cores and nodes a configuration takes, and which configuration a worker started by hand means.
+#include "jobs/placement.hpp"
 
 #include <algorithm>
-#include <string>
 
 #include "common/error.hpp"
-#include "jobs/plan.hpp"
 
 namespace regatta {
 
