@@ -61,7 +61,7 @@ void read_data(YamlMap& map, DataSpec& data, const fs::path& folder) {
   YamlField shape = map.integers("shape", made.shape).only(is(DataFormat::kSynthetic), "format: synthetic");
   shape.count(3, 3).at_least(1).at_most(65'536);
   YamlField classes = map.integer("classes", made.classes).only(is(DataFormat::kSynthetic), "format: synthetic");
-  classes.at_least(1).at_most(kWidest);
+  classes.at_least(2).at_most(kWidest);
   std::int64_t length = 0;
   YamlField characters = map.integer("length", length)
                              .only(is(DataFormat::kText) || is(DataFormat::kSynthetic),

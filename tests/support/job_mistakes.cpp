@@ -106,6 +106,8 @@ const Mistake kMistakes[] = {
     {"NoPath", kData, "data: {format: idx}", "3:1", "data.path", "text", "nothing", "write the dataset's file"},
     {"NoClasses", kData, "data: {format: synthetic, samples: 64, shape: [1, 28, 28]}", "3:1", "data.classes",
      "an integer", "nothing", "write classes: 10"},
+    {"OneClass", kData, "data: {format: synthetic, samples: 64, shape: [1, 28, 28], classes: 1}", "3:60",
+     "data.classes", "at least 2", "found 1", "write a value at least 2"},
     {"FlatShape", kData, "data: {format: synthetic, samples: 64, shape: [784], classes: 10}", "3:40", "data.shape",
      "3 entries", "a list", "this list has 1"},
     {"BetasOfSgd", kOptimizer, "  optimizer: {kind: sgd, betas: [0.9, 0.99]}", "6:26", "train.optimizer.betas",
