@@ -6,11 +6,11 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
 #include <cerrno>
 #include <memory>
 
 #include "common/error.hpp"
+#include "common/host.hpp"
 
 namespace regatta {
 
@@ -60,6 +60,11 @@ std::vector<int> first_threads(hwloc_topology_t topology, hwloc_const_bitmap_t u
   return cores;
 }
 
+/// Of the control group, whatever this process is bound to.
+int count_cores(hwloc_topology_t topology) {
+  return static_cast<int>(first_threads(topology, hwloc_topology_get_allowed_cpuset(topology)).size());
+}
+
 int count_domains(hwloc_topology_t topology, hwloc_const_bitmap_t usable) {
   int domains = 0;
   for (hwloc_obj_t node = nullptr; (node = hwloc_get_next_obj_by_type(topology, HWLOC_OBJ_NUMANODE, node)) != nullptr;)
@@ -76,18 +81,6 @@ std::string cpu_model(hwloc_topology_t topology) {
   return "unknown";
 }
 
-/// From the kernel: hwloc sums the NUMA nodes' files, which on machines with hot-plugged memory (some virtual ones)
-/// count only what was there at boot.
-std::int64_t physical_memory_bytes() {
-  return static_cast<std::int64_t>(::sysconf(_SC_PHYS_PAGES)) * ::sysconf(_SC_PAGESIZE);
-}
-
-std::string host_name() {
-  std::array<char, 256> name{};  // POSIX HOST_NAME_MAX is 255
-  if (::gethostname(name.data(), name.size() - 1) != 0) throw IoError("gethostname: " + errno_text(errno));
-  return name.data();
-}
-
 }  // namespace
 
 Inventory this_machine() {
@@ -96,7 +89,8 @@ Inventory this_machine() {
   Inventory inventory{.host = host_name(),
                       .cpu_model = cpu_model(topology.get()),
                       .cores = first_threads(topology.get(), usable.get()),
-                      .memory_bytes = physical_memory_bytes(),
+                      .host_cores = count_cores(topology.get()),
+                      .memory_bytes = host_memory_bytes(),
                       .numa_domains = count_domains(topology.get(), usable.get())};
   if (inventory.cores.empty())
     throw IoError("hwloc finds no core that this process may run on; check its affinity (taskset -p " +

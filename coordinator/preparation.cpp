@@ -7,6 +7,7 @@
 #include "common/files.hpp"
 #include "common/findings.hpp"
 #include "common/yaml_text.hpp"
+#include "jobs/model_fit.hpp"
 #include "jobs/spec_reader.hpp"
 
 namespace regatta {
@@ -162,6 +163,7 @@ Preparation prepare(const RunOptions& options, const Inventory& machine) {
   findings.throw_if_any();
 
   index_data(result);
+  check_model_fits(result.job, result.rows.front().dataset);
   return result;
 }
 

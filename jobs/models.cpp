@@ -8,11 +8,12 @@
 #include "jobs/models.hpp"
 
 #include <ATen/ATen.h>
-#include <fmt/ranges.h>
+#include <fmt/format.h>
 
 #include <cmath>
 
 #include "common/splitmix.hpp"
+#include "jobs/model_fit.hpp"
 
 namespace regatta {
 namespace {
@@ -126,41 +127,23 @@ class Cnn final : public LayeredModel {
     at::Tensor x = channels_last(inputs);  // (B, C, H, W)
     for (std::size_t layer = 0; layer < 2; ++layer) {
       x = at::conv2d(x, weight(layer), bias(layer), /*stride=*/1, /*padding=*/2);
-      x = at::max_pool2d(at::relu_(x), 2);  // (B, channels, H/2, W/2), then (.., H/4, W/4)
+      x = at::max_pool2d(at::relu_(x), 2);  // (B, channels, H/2, W/2), then (.., H/4, W/4), rounded down
     }
     return at::linear(x.flatten(1), weight(2), bias(2));  // (B, classes)
   }
 };
-
-std::unique_ptr<Model> make_cnn(const ModelSpec& spec, const DatasetIndex& data, Initializer initializer) {
-  const std::vector<std::int64_t>& shape = data.sample_shape;
-  if (shape.size() != 3 || shape[1] % 4 != 0 || shape[2] % 4 != 0)
-    throw ConfigError(
-        fmt::format("model.kind: cnn needs samples of shape (C, H, W) with H and W divisible by 4 (it pools twice), "
-                    "found ({}); use kind mlp, or other data",
-                    fmt::join(shape, ", ")));
-  const std::vector<std::int64_t> channels = spec.channels.empty() ? std::vector<std::int64_t>{8, 16} : spec.channels;
-  if (channels.size() != 2)
-    throw ConfigError(fmt::format("model.channels: cnn has two convolutions, found {} sizes; give two, such as [8, 16]",
-                                  channels.size()));
-  return std::make_unique<Cnn>(shape, channels, data.classes, initializer);
-}
 
 }  // namespace
 
 std::unique_ptr<Model> make_model(const ModelSpec& spec, const DatasetIndex& data, Precision precision,
                                   std::uint64_t seed) {
   const Initializer initializer(scalar_type(precision), seed);
-  switch (spec.kind) {
-    case ModelKind::kMlp: {
-      const std::vector<std::int64_t> hidden = spec.hidden.empty() ? std::vector<std::int64_t>(3, 1024) : spec.hidden;
-      return std::make_unique<Mlp>(data.sample_bytes(), hidden, data.classes, initializer);
-    }
-    case ModelKind::kCnn:
-      return make_cnn(spec, data, initializer);
-    default:
-      throw ConfigError(fmt::format("model.kind: {} is not in this version; known: cnn, mlp", to_text(spec.kind)));
-  }
+  if (const auto misfit = model_misfit(spec, data))
+    throw ConfigError(misfit->key + ": " + misfit->message + "\n  " + misfit->advice);
+  const ModelSpec model = with_default_sizes(spec);
+  if (model.kind == ModelKind::kMlp)
+    return std::make_unique<Mlp>(data.sample_bytes(), model.hidden, data.classes, initializer);
+  return std::make_unique<Cnn>(data.sample_shape, model.channels, data.classes, initializer);
 }
 
 at::Tensor loss_sum(const at::Tensor& logits, const at::Tensor& targets) {

@@ -25,7 +25,7 @@ class Model {
 };
 
 /// Weights drawn from `seed` alone, in float64 and then rounded, so that every rank and every precision starts from the
-/// same numbers. Throws ConfigError when the sample shape does not fit the model.
+/// same numbers. Throws ConfigError as model_misfit() says.
 std::unique_ptr<Model> make_model(const ModelSpec& spec, const DatasetIndex& data, Precision precision,
                                   std::uint64_t seed);
 

@@ -6,61 +6,72 @@
 
 #include "cluster/inventory.hpp"
 #include "common/json.hpp"
+#include "jobs/model_fit.hpp"
 #include "jobs/spec_reader.hpp"
-#include "worker/rank_context.hpp"
 
 namespace regatta {
 
 namespace {
 
-/// All cores of each host, and whether no two of its ranks share one.
-struct Hosts {
-  std::map<std::string, std::set<int>> cores;
-  bool disjoint = true;
-
-  explicit Hosts(const std::vector<RankSite>& sites) {
-    for (const auto& site : sites)
-      for (const int core : site.cores) disjoint &= cores[site.host].insert(core).second;
-  }
-  int most_cores() const {
-    std::size_t most = 1;
-    for (const auto& [host, owned] : cores) most = std::max(most, owned.size());
-    return static_cast<int>(most);
-  }
+/// What the ranks of a launch have on their hosts.
+struct Host {
+  std::set<int> cores;  // that a rank may run on
+  int ranks = 0;
 };
 
-void check_ranks(const ConfigurationSpec& configuration, std::size_t ranks) {
-  if (!configuration.ranks || *configuration.ranks == static_cast<int>(ranks)) return;
-  throw ConfigError("configuration \"" + configuration.name + "\" has " + std::to_string(*configuration.ranks) +
-                    " ranks, this launch has " + std::to_string(ranks) + "\n  Start it with mpirun -np " +
-                    std::to_string(*configuration.ranks) + ", or choose another with --config.");
-}
+struct Hosts {
+  std::map<std::string, Host> by_name;
+  bool disjoint = true;  // no two ranks of a host share a core
+  int most_cores = 1;    // that a host really has
+
+  explicit Hosts(const std::vector<RankSite>& sites) {
+    for (const auto& site : sites) {
+      Host& host = by_name[site.host];
+      ++host.ranks;
+      for (const int core : site.cores) disjoint &= host.cores.insert(core).second;
+      most_cores = std::max(most_cores, site.host_cores);
+    }
+  }
+  bool crowded(int threads) const {
+    return std::any_of(by_name.begin(), by_name.end(), [&](const auto& entry) {
+      const Host& host = entry.second;
+      return static_cast<std::size_t>(host.ranks) * static_cast<std::size_t>(threads) > host.cores.size();
+    });
+  }
+};
 
 }  // namespace
 
 RankSite this_site() {
-  return {host_name(), this_machine().cores};
+  const Inventory machine = this_machine();
+  return {machine.host, machine.cores, machine.host_cores};
 }
 
 std::string encode_site(const RankSite& site) {
-  return Json{{"host", site.host}, {"cores", site.cores}}.dump();
+  return Json{{"host", site.host}, {"cores", site.cores}, {"host_cores", site.host_cores}}.dump();
 }
 
 RankSite decode_site(const std::string& text) {
   const Json json = parse_json(text, "a rank's site");
-  return {json_get<std::string>(json, "host"), json_get<std::vector<int>>(json, "cores")};
+  return {json_get<std::string>(json, "host"), json_get<std::vector<int>>(json, "cores"),
+          json_get<int>(json, "host_cores")};
 }
 
 Placement place_by_hand(const JobSpec& job, const ConfigurationSpec& configuration, const std::vector<RankSite>& sites,
                         bool launched) {
   const Hosts hosts(sites);
-  const bool one_host = hosts.cores.size() == 1;
+  const int nodes = static_cast<int>(hosts.by_name.size());
   PoolCapacity pool{.name = configuration.pool,
-                    .nodes = static_cast<int>(hosts.cores.size()),
-                    .cores_per_node = hosts.most_cores(),
+                    .nodes = nodes,
+                    .cores_per_node = hosts.most_cores,
                     .oversubscribe = true};  // who starts it by hand has decided
-  if (one_host) pool.host_cores.assign(hosts.cores.begin()->second.begin(), hosts.cores.begin()->second.end());
+  if (nodes == 1) {
+    const std::set<int>& cores = hosts.by_name.begin()->second.cores;
+    pool.host_cores.assign(cores.begin(), cores.end());
+  }
   Placement placement = place(job, configuration, pool);
+  placement.nodes = nodes;  // place() packs the ranks, the launcher may have spread them
+  placement.contended = hosts.crowded(placement.threads);
   const auto enough = [&](const RankSite& site) {
     return site.cores.size() >= static_cast<std::size_t>(placement.threads);
   };
@@ -73,15 +84,18 @@ Placement place_by_hand(const JobSpec& job, const ConfigurationSpec& configurati
   return placement;
 }
 
-Plan plan_by_hand(const WorkerOptions& options, const std::vector<RankSite>& sites, bool launched) {
-  const JobSpec job = read_job_file(*options.job);
-  if (auto findings = unsupported(job); !findings.empty()) throw ConfigError(std::move(findings));
-  const ConfigurationSpec& configuration =
-      choose_configuration(job, options.configuration, static_cast<int>(sites.size()));
-  check_ranks(configuration, sites.size());
-  const Placement placement = place_by_hand(job, configuration, sites, launched);
-  const DatasetIndex index = index_dataset(job.data, configuration.train.seed);
-  return make_plan(job, configuration, placement, index, new_run_id(), {}, 1, 1, {});
+HandJob read_by_hand(const WorkerOptions& options, const std::vector<RankSite>& sites, bool launched) {
+  HandJob read{.job = read_job_file(*options.job)};
+  if (auto findings = unsupported(read.job); !findings.empty()) throw ConfigError(std::move(findings));
+  read.configuration = choose_configuration(read.job, options.configuration, static_cast<int>(sites.size()));
+  read.placement = place_by_hand(read.job, read.configuration, sites, launched);
+  return read;
+}
+
+Plan plan_by_hand(const HandJob& read) {
+  const DatasetIndex index = index_dataset(read.job.data, read.configuration.train.seed);
+  check_model_fits(read.job, index);
+  return make_plan(read.job, read.configuration, read.placement, index, new_run_id(), {}, 1, 1, {});
 }
 
 }  // namespace regatta

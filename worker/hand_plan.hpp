@@ -13,19 +13,31 @@ namespace regatta {
 struct RankSite {
   std::string host;
   std::vector<int> cores;  ///< it may run on: the launcher's binding, or all of the host
+  int host_cores = 1;      ///< all of the host's, whatever it is bound to: what is held, and billed
 };
 RankSite this_site();
 std::string encode_site(const RankSite& site);
 RankSite decode_site(const std::string& text);
 
-/// Keeps the launcher's binding when it gave the ranks of each host cores of their own; otherwise deals the cores out,
-/// under a launcher, on one host. A process without a launcher is not pinned: its neighbour would get the same core.
-/// `sites` by rank. Pure.
+/// What is held: every host that has a rank, each with the cores of the largest. Where ranks run: the launcher's
+/// binding stays when it gave the ranks of each host cores of their own; otherwise the cores are dealt out, under a
+/// launcher, on one host. A process without a launcher is not pinned: its neighbour would get the same core. `sites` by
+/// rank. Pure.
 Placement place_by_hand(const JobSpec& job, const ConfigurationSpec& configuration, const std::vector<RankSite>& sites,
                         bool launched);
 
-/// Reads the job, chooses the configuration, indexes the data. Nothing is written.
-/// Throws ConfigError (with every finding) or DataError.
-Plan plan_by_hand(const WorkerOptions& options, const std::vector<RankSite>& sites, bool launched);
+/// What a start by hand means, as far as its job file says.
+struct HandJob {
+  JobSpec job;
+  ConfigurationSpec configuration;
+  Placement placement;
+};
+
+/// Reads the job and chooses the configuration. Throws ConfigError with every finding.
+HandJob read_by_hand(const WorkerOptions& options, const std::vector<RankSite>& sites, bool launched);
+
+/// Indexes the data, which may take reading_allowance(bytes_to_index(data)). Nothing is written.
+/// Throws ConfigError or DataError.
+Plan plan_by_hand(const HandJob& read);
 
 }  // namespace regatta

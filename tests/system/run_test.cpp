@@ -137,6 +137,10 @@ TEST_P(RefusalTest, SaysWhyAndCreatesNothing) {
                 "name: x\nmodel: {kind: mlp}\ndata: {format: idx, path: nowhere}\n"
                 "train: {batch: 64, optimizer: {kind: sgd, lr: 0.05}}\nstop: {epochs: 1}\n"
                 "configurations:\n  - {name: a, pool: here, ranks: 1}\n");
+  folder_.write("small.yaml",
+                "name: x\nmodel: {kind: cnn}\ndata: {format: synthetic, samples: 64, shape: [1, 3, 3], classes: 2}\n"
+                "train: {batch: 64, optimizer: {kind: sgd, lr: 0.05}}\nstop: {epochs: 1}\n"
+                "configurations:\n  - {name: a, pool: here, ranks: 1}\n");
   options_.folder = folder_.path();
   const auto result = regatta(GetParam().arguments);
   EXPECT_EQ(result.exit_code, GetParam().exit_code) << result.text();
@@ -160,6 +164,12 @@ INSTANTIATE_TEST_SUITE_P(
                 {"run", "wrong.yaml", "--cluster", "pools.yaml"},
                 {"wrong.yaml:2:1", "epochs", "pools.yaml:2:", "nodez"},
                 2},
+        Refusal{
+            "model_too_large_for_the_images", {"run", "small.yaml"}, {"small.yaml:2:9", "at least 4", "(1, 3, 3)"}, 2},
+        Refusal{"data_too_large_for_memory",
+                {"run", "job.yaml", "--set", "data.samples=1000000000000"},
+                {"memory of this host", "found"},
+                10},
         Refusal{"no_data", {"run", "nodata.yaml"}, {"nowhere"}, 10},
         Refusal{"no_worker", {"run", "job.yaml", "--worker", "/nowhere/worker"}, {"/nowhere/worker", "--worker"}, 2}),
     [](const auto& param) { return param.param.name; });

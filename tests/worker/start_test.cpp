@@ -2,6 +2,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sched.h>
 
 #include <algorithm>
 #include <map>
@@ -100,17 +101,21 @@ struct Site {
   bool launched;
   std::vector<std::vector<int>> cores;
   bool contended;
-  int nodes;
+  int nodes, cores_per_node;
 };
 
 TEST(PlaceByHand, KeepsTheLaunchersBindingOrDealsCoresOut) {
+  const std::vector<int> eight = {0, 1, 2, 3, 4, 5, 6, 7};
   const std::vector<Site> table = {
-      {"bound by mpirun", {{"a", {0}}, {"a", {1}}}, 1, true, {{0}, {1}}, false, 1},
-      {"bound the other way round", {{"a", {1}}, {"a", {0}}}, 1, true, {{1}, {0}}, false, 1},
-      {"not bound", {{"a", {0, 1}}, {"a", {0, 1}}}, 1, true, {{0}, {1}}, false, 1},
-      {"alone, without a launcher", {{"a", {0, 1}}}, 1, false, {}, false, 1},
-      {"more ranks than cores", {{"a", {0}}, {"a", {0}}}, 1, true, {}, true, 1},
-      {"two hosts, bound", {{"a", {0}}, {"b", {0}}}, 1, true, {{0}, {0}}, false, 2},
+      {"bound by mpirun", {{"a", {0}, 2}, {"a", {1}, 2}}, 1, true, {{0}, {1}}, false, 1, 2},
+      {"bound the other way round", {{"a", {1}, 2}, {"a", {0}, 2}}, 1, true, {{1}, {0}}, false, 1, 2},
+      {"two ranks bound to cores of a large host", {{"a", {0}, 48}, {"a", {1}, 48}}, 1, true, {{0}, {1}}, false, 1, 48},
+      {"not bound", {{"a", {0, 1}, 2}, {"a", {0, 1}, 2}}, 1, true, {{0}, {1}}, false, 1, 2},
+      {"alone, without a launcher", {{"a", {0, 1}, 2}}, 1, false, {}, false, 1, 2},
+      {"more ranks than cores", {{"a", {0}, 1}, {"a", {0}, 1}}, 1, true, {}, true, 1, 1},
+      {"two hosts, bound", {{"a", {0}, 2}, {"b", {0}, 4}}, 1, true, {{0}, {0}}, false, 2, 4},
+      {"two hosts, not bound", {{"a", eight, 8}, {"b", eight, 8}}, 1, true, {eight, eight}, false, 2, 8},
+      {"two hosts, more threads than cores", {{"a", {0}, 1}, {"b", {0}, 1}}, 2, true, {}, true, 2, 1},
   };
   for (const auto& row : table) {
     JobSpec job;
@@ -122,14 +127,48 @@ TEST(PlaceByHand, KeepsTheLaunchersBindingOrDealsCoresOut) {
     EXPECT_EQ(placement.cores, row.cores) << row.what;
     EXPECT_EQ(placement.contended, row.contended) << row.what;
     EXPECT_EQ(placement.nodes, row.nodes) << row.what;
+    EXPECT_EQ(placement.cores_per_node, row.cores_per_node) << row.what;
     EXPECT_EQ(placement.ranks, *configuration.ranks) << row.what;
   }
 }
 
+TEST(PlaceByHand, HoldsTheWholeHostWhateverItIsBoundTo) {
+  cpu_set_t before, one;
+  ASSERT_EQ(::sched_getaffinity(0, sizeof before, &before), 0);
+  const RankSite free = this_site();
+  CPU_ZERO(&one);
+  CPU_SET(free.cores.front(), &one);
+  ASSERT_EQ(::sched_setaffinity(0, sizeof one, &one), 0);
+  const RankSite bound = this_site();
+  ASSERT_EQ(::sched_setaffinity(0, sizeof before, &before), 0);
+  EXPECT_EQ(bound.cores, std::vector<int>{free.cores.front()});
+  EXPECT_EQ(bound.host_cores, free.host_cores);
+  EXPECT_GE(free.host_cores, static_cast<int>(free.cores.size()));
+}
+
+TEST(PlanByHand, RefusesAModelThatDoesNotFitTheData) {
+  const test::TemporaryFolder folder;
+  const fs::path job = folder.write("job.yaml", R"(name: small
+model: {kind: cnn}
+data: {format: synthetic, samples: 64, shape: [1, 3, 3], classes: 2}
+train: {batch: 8}
+stop: {epochs: 1}
+configurations: [{name: one, ranks: 1}]
+)");
+  const HandJob read = read_by_hand({.job = job}, {{"a", {0}, 1}}, /*launched=*/false);
+  try {
+    plan_by_hand(read);
+    FAIL() << "accepted";
+  } catch (const ConfigError& error) {
+    EXPECT_THAT(error.what(), HasSubstr("job.yaml:2:9: model.kind: cnn does not fit the data"));
+  }
+}
+
 TEST(PlaceByHand, SitesTravelAsText) {
-  const RankSite site = decode_site(encode_site({"node-1", {0, 2, 4}}));
+  const RankSite site = decode_site(encode_site({"node-1", {0, 2, 4}, 48}));
   EXPECT_EQ(site.host, "node-1");
   EXPECT_EQ(site.cores, (std::vector<int>{0, 2, 4}));
+  EXPECT_EQ(site.host_cores, 48);
 }
 
 TEST(RunFolder, IsWhereTheOptionsSay) {
