@@ -41,6 +41,7 @@ class Attempt {
         journal_(folder_ / "journal.jsonl", plan.run, plan.attempt),
         progress_(plan) {
     vitals_.deadline_s = plan.training.train.deadline_s;
+    vitals_.data_bytes = plan.dataset.decoded_bytes();
   }
 
   void prepare(const fs::path& run_dir, const std::string& job_text) {

@@ -4,14 +4,15 @@
 
 #include <algorithm>
 
+#include "jobs/dataset_index.hpp"
+
 namespace regatta {
 
 namespace {
 
 using namespace std::chrono_literals;
 
-constexpr Duration kStartLimit =
-    60s;  // loading torch and MNIST takes 2 s; a cold disk and a busy machine, ten times that
+constexpr Duration kStartLimit = 60s;    // loading torch takes 2 s; from a cold disk on a busy machine, ten times that
 constexpr Duration kLeastSilence = 30s;  // heartbeats are at most 10 s apart
 constexpr Duration kStopLimit = 15s;     // a clean stop ends the running step and writes the weights
 constexpr Duration kAskAgain = 1s;       // mpirun drops a signal that comes while it starts its ranks
@@ -40,7 +41,8 @@ Decision decide(const Vitals& vitals, SteadyTime now) {
 
   if (!vitals.started) {
     const Duration limit =
-        std::max(kStartLimit, vitals.deadline_s ? 3 * from_seconds(*vitals.deadline_s) : Duration(0));
+        std::max(kStartLimit, vitals.deadline_s ? 3 * from_seconds(*vitals.deadline_s) : Duration(0)) +
+        reading_allowance(vitals.data_bytes);
     if (now - vitals.launched <= limit) return {};
     return {Act::kKill, fmt::format("killed: the ranks wrote no start line within {:.0f} s", seconds(limit))};
   }

@@ -1,6 +1,7 @@
 #pragma once
 // When does the supervisor stop or kill an attempt? A pure decision with the time as an argument.
 
+#include <cstdint>
 #include <optional>
 #include <string>
 
@@ -11,6 +12,7 @@ namespace regatta {
 /// What is known about a running attempt, on the steady clock.
 struct Vitals {
   SteadyTime launched, last_sign;            ///< a sign: a journal line or a message over the link
+  std::int64_t data_bytes = 0;               ///< decoded before the start
   bool started = false;                      ///< the journal's start line is there
   std::optional<double> deadline_s;          ///< train.deadline; nothing: auto
   std::optional<Duration> step;              ///< the slowest step seen; nothing: none yet

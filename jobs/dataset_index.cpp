@@ -1,5 +1,8 @@
 #include "jobs/dataset_index.hpp"
 
+#include <fmt/format.h>
+
+#include <algorithm>
 #include <cmath>
 #include <limits>
 
@@ -72,15 +75,47 @@ std::int64_t DatasetIndex::sample_bytes() const {
   return bytes;
 }
 
-DatasetIndex index_dataset(const DataSpec& data, std::uint64_t seed) {
+std::int64_t DatasetIndex::decoded_bytes() const {
+  __extension__ using Wide = __int128;
+  const Wide bytes = (Wide(train_count) + test_count) * (Wide(sample_bytes()) + sizeof(std::int64_t));
+  return static_cast<std::int64_t>(std::min(bytes, Wide(std::numeric_limits<std::int64_t>::max())));
+}
+
+void expect_fits_memory(const DatasetIndex& index, std::int64_t memory_bytes) {
+  if (index.decoded_bytes() <= memory_bytes) return;
+  constexpr double kGigabyte = 1e9;
+  throw DataError(fmt::format(
+      "data: expected at most {:.1f} GB of decoded samples, the memory of this host, found {:.1f} GB\n  ask "
+      "for fewer or smaller samples, or train where there is more memory",
+      static_cast<double>(memory_bytes) / kGigabyte, static_cast<double>(index.decoded_bytes()) / kGigabyte));
+}
+
+std::int64_t bytes_to_index(const DataSpec& data) {
+  if (data.format != DataFormat::kIdx) return kStatisticsBytes;
+  std::int64_t bytes = 0;
+  for (const auto& file : find_idx_files(data.path)) {
+    std::error_code unreadable;  // index_idx() says why
+    const auto size = std::filesystem::file_size(file, unreadable);
+    if (!unreadable) bytes += static_cast<std::int64_t>(size);
+  }
+  return bytes;
+}
+
+Duration reading_allowance(std::int64_t bytes) {
+  constexpr double kSlowestBytesPerSecond = 5e6;  // a cold network file system; decoding itself runs at 200e6
+  return from_seconds(std::min(static_cast<double>(bytes) / kSlowestBytesPerSecond, kLongestSeconds));
+}
+
+DatasetIndex index_dataset(const DataSpec& data, std::uint64_t seed, std::int64_t memory_bytes) {
   DatasetIndex index;
   switch (data.format) {
     case DataFormat::kIdx:
       index = index_idx(data.path);
+      expect_fits_memory(index, memory_bytes);
       break;
     case DataFormat::kSynthetic:
       if (data.synthetic.shape.empty()) refuse("synthetic text");
-      index = index_synthetic(data.synthetic, seed);
+      index = index_synthetic(data.synthetic, seed, memory_bytes);
       break;
     case DataFormat::kImageFolder:
       refuse("imagefolder");
@@ -91,7 +126,7 @@ DatasetIndex index_dataset(const DataSpec& data, std::uint64_t seed) {
   return index;
 }
 
-void decode_split(const DatasetIndex& index, const DataSpec&, std::uint64_t seed, Split split, RawSamples out) {
+void decode_split(const DatasetIndex& index, std::uint64_t seed, Split split, RawSamples out) {
   if (index.format == DataFormat::kIdx) return decode_idx(index, split, out);
   REGATTA_ENSURE(index.format == DataFormat::kSynthetic, "an index of a format that nobody indexes");
   decode_synthetic(index, seed, split, out);

@@ -6,7 +6,9 @@
 #include <string>
 #include <vector>
 
+#include "common/host.hpp"
 #include "common/json.hpp"
+#include "common/time.hpp"
 #include "jobs/spec.hpp"
 
 namespace regatta {
@@ -29,11 +31,22 @@ struct DatasetIndex {
   std::string key;  ///< xxh3 over all of the above but the paths: the content, wherever it lies
   bool operator==(const DatasetIndex&) const = default;
 
-  std::int64_t sample_bytes() const;  ///< product of sample_shape; one byte an element
+  std::int64_t sample_bytes() const;   ///< product of sample_shape; one byte an element
+  std::int64_t decoded_bytes() const;  ///< both splits with their labels, as each node holds them
 };
 
-/// Reads and checks every file. Throws DataError: which file, where, expected, found, what to do.
-DatasetIndex index_dataset(const DataSpec& data, std::uint64_t seed);
+/// Reads and checks every file. Throws DataError: which file, where, expected, found, what to do; also for data that
+/// would not fit, decoded, into `memory_bytes`.
+DatasetIndex index_dataset(const DataSpec& data, std::uint64_t seed, std::int64_t memory_bytes = host_memory_bytes());
+
+/// What index_dataset() goes through, without reading it. Throws DataError when there are no such files.
+std::int64_t bytes_to_index(const DataSpec& data);
+
+/// By how much a wait for somebody who reads or makes `bytes` of data may outlast its usual deadline.
+Duration reading_allowance(std::int64_t bytes);
+
+/// Throws DataError unless `index` fits, decoded, into `memory_bytes`.
+void expect_fits_memory(const DatasetIndex& index, std::int64_t memory_bytes);
 
 Json to_json(const DatasetIndex&);
 DatasetIndex dataset_index_from_json(const Json&);
@@ -46,6 +59,6 @@ struct RawSamples {
   std::int64_t* labels;  // (count) int64 in [0, classes)
 };
 /// Fills `out` with the split. Re-hashes each file and throws DataError when it changed after indexing.
-void decode_split(const DatasetIndex& index, const DataSpec& data, std::uint64_t seed, Split split, RawSamples out);
+void decode_split(const DatasetIndex& index, std::uint64_t seed, Split split, RawSamples out);
 
 }  // namespace regatta

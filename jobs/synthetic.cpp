@@ -5,21 +5,20 @@
 #include <span>
 
 #include "common/error.hpp"
+#include "common/splitmix.hpp"
 #include "jobs/pixel_sums.hpp"
 
 namespace regatta {
 
 namespace {
 
-/// SplitMix64 (Steele, Lea, Flood, OOPSLA 2014): a stream of 64-bit words from a key.
+/// SplitMix64: a stream of 64-bit words from a key.
 class WordStream {
  public:
   explicit WordStream(std::uint64_t key) : state_(key) {}
   std::uint64_t next() {
-    std::uint64_t x = state_ += 0x9e3779b97f4a7c15U;
-    x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9U;
-    x = (x ^ (x >> 27)) * 0x94d049bb133111ebU;
-    return x ^ (x >> 31);
+    state_ += kGoldenStride;
+    return mix64(state_);
   }
 
  private:
@@ -33,7 +32,7 @@ std::uint64_t key_of(std::uint64_t seed, Stream stream, std::int64_t number) {
   return WordStream(key).next() + static_cast<std::uint64_t>(number) * 0xd1342543de82ef95U;  // odd: no two numbers meet
 }
 
-/// The prototype of one class, 0 or 255 a pixel.  // (C, H, W) uint8
+/// The prototype of one class: (C, H, W) uint8, each pixel 0 or 255.
 std::vector<std::uint8_t> prototype(const std::vector<std::int64_t>& shape, std::uint64_t seed, std::int64_t label) {
   WordStream words(key_of(seed, Stream::kPrototype, label));
   const std::int64_t height = shape[1], width = shape[2], across = (width + kSquare - 1) / kSquare;
@@ -47,9 +46,10 @@ std::vector<std::uint8_t> prototype(const std::vector<std::int64_t>& shape, std:
   return pixels;
 }
 
-std::vector<std::vector<std::uint8_t>> prototypes(const DatasetIndex& index, std::uint64_t seed) {
+/// Of the classes that the first `count` samples have.
+std::vector<std::vector<std::uint8_t>> prototypes(const DatasetIndex& index, std::uint64_t seed, std::int64_t count) {
   std::vector<std::vector<std::uint8_t>> all;
-  for (std::int64_t label = 0; label < index.classes; ++label)
+  for (std::int64_t label = 0; label < std::min(index.classes, count); ++label)
     all.push_back(prototype(index.sample_shape, seed, label));
   return all;
 }
@@ -80,7 +80,7 @@ void expect_sizes_fit(const SyntheticSpec& spec) {
 
 }  // namespace
 
-DatasetIndex index_synthetic(const SyntheticSpec& spec, std::uint64_t seed) {
+DatasetIndex index_synthetic(const SyntheticSpec& spec, std::uint64_t seed, std::int64_t memory_bytes) {
   REGATTA_ENSURE(spec.samples >= 1 && spec.shape.size() == 3 && spec.classes >= 2,
                  "synthetic sizes that nobody checked");
   expect_sizes_fit(spec);
@@ -90,10 +90,12 @@ DatasetIndex index_synthetic(const SyntheticSpec& spec, std::uint64_t seed) {
   index.test_count = std::max<std::int64_t>(1, spec.samples / 10);
   index.classes = spec.classes;
   index.sample_shape = spec.shape;
-  const auto patterns = prototypes(index, seed);
+  expect_fits_memory(index, memory_bytes);
+  const std::int64_t counted = std::clamp<std::int64_t>(kStatisticsBytes / index.sample_bytes(), 1, index.train_count);
+  const auto patterns = prototypes(index, seed, counted);
   std::vector<std::uint8_t> pixels(static_cast<std::size_t>(index.sample_bytes()));
   PixelSums sums;
-  for (std::int64_t sample = 0; sample < index.train_count; ++sample) {
+  for (std::int64_t sample = 0; sample < counted; ++sample) {
     fill_sample(pixels, patterns[static_cast<std::size_t>(sample % index.classes)],
                 sample_key(seed, Split::kTrain, sample));
     sums.add(pixels);
@@ -104,9 +106,9 @@ DatasetIndex index_synthetic(const SyntheticSpec& spec, std::uint64_t seed) {
 }
 
 void decode_synthetic(const DatasetIndex& index, std::uint64_t seed, Split split, RawSamples out) {
-  const auto patterns = prototypes(index, seed);
   const auto bytes = static_cast<std::size_t>(index.sample_bytes());
   const std::int64_t count = split == Split::kTrain ? index.train_count : index.test_count;
+  const auto patterns = prototypes(index, seed, count);
   for (std::int64_t sample = 0; sample < count; ++sample) {
     out.labels[sample] = sample % index.classes;
     fill_sample({out.pixels + static_cast<std::size_t>(sample) * bytes, bytes},

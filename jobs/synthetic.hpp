@@ -11,9 +11,13 @@ namespace regatta {
 /// all of them together do.
 constexpr std::int64_t kSquare = 4;
 
+/// Mean and deviation are those of the training samples that fill this many bytes, of one at least: all of a small set,
+/// and 0.3 s of work for a large one, which decoding makes anyway.
+constexpr std::int64_t kStatisticsBytes = std::int64_t{1} << 26;
+
 /// Everything of the index but `key`. `samples` is the training set; the test set is a tenth of it beside, at least one
-/// sample. Throws DataError for sizes that overflow.
-DatasetIndex index_synthetic(const SyntheticSpec& spec, std::uint64_t seed);
+/// sample. Throws DataError for sizes that overflow, or that do not fit into `memory_bytes`.
+DatasetIndex index_synthetic(const SyntheticSpec& spec, std::uint64_t seed, std::int64_t memory_bytes);
 
 /// See decode_split.
 void decode_synthetic(const DatasetIndex& index, std::uint64_t seed, Split split, RawSamples out);

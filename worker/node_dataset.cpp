@@ -8,8 +8,6 @@ namespace regatta {
 
 namespace {
 
-constexpr double kSlowestBytesPerSecond = 5e6;  // a cold network file system; decoding itself runs at 200e6
-
 std::size_t aligned(std::size_t bytes) {
   return (bytes + kCacheLine - 1) / kCacheLine * kCacheLine;
 }
@@ -42,12 +40,12 @@ NodeDataset decode_on_node(const Plan& plan, RankContext& ranks, Watchdog& watch
   const RawSamples test = at(block, layout.test_pixels, layout.test_labels);
 
   const Duration before = watchdog.deadline();
-  watchdog.set_deadline(before + from_seconds(static_cast<double>(layout.bytes) / kSlowestBytesPerSecond));
+  watchdog.set_deadline(before + reading_allowance(static_cast<std::int64_t>(layout.bytes)));
   agree(ranks, [&] {
     if (ranks.local_rank() != 0) return;
-    const TrainingSpec& training = plan.training;
-    decode_split(index, training.data, training.train.seed, Split::kTrain, train);
-    if (index.test_count > 0) decode_split(index, training.data, training.train.seed, Split::kTest, test);
+    const std::uint64_t seed = plan.training.train.seed;
+    decode_split(index, seed, Split::kTrain, train);
+    if (index.test_count > 0) decode_split(index, seed, Split::kTest, test);
   });
   ranks.node_barrier();  // orders the decoder's writes before the others' reads
   watchdog.set_deadline(before);

@@ -81,10 +81,18 @@ class Worker {
     std::vector<RankSite> sites;
     if (options_.job)
       for (const auto& text : ranks_.gather(encode_site(this_site()))) sites.push_back(decode_site(text));
-    std::string text;
+    std::optional<HandJob> by_hand;
+    std::string text = "0";  // bytes that the others wait for
+    agree(ranks_, [&] {
+      if (ranks_.rank() != 0 || !options_.job) return;
+      by_hand = read_by_hand(options_, sites, launched_);
+      text = std::to_string(bytes_to_index(by_hand->job.data));
+    });
+    const Duration usual = watchdog_.deadline();
+    if (options_.job) watchdog_.set_deadline(usual + reading_allowance(std::stoll(ranks_.broadcast(text))));
     agree(ranks_, [&] {
       if (ranks_.rank() != 0) return;
-      const Plan plan = options_.job ? plan_by_hand(options_, sites, launched_) : read_plan();
+      const Plan plan = by_hand ? plan_by_hand(*by_hand) : read_plan();
       check_world(plan);
       folder_ = run_folder(options_, plan);
       refuse_used(folder_);
@@ -92,6 +100,7 @@ class Worker {
       text = Json{{"plan", to_json(plan)}, {"run_dir", folder_.run.string()}}.dump();
     });
     const Json message = parse_json(ranks_.broadcast(std::move(text)), "rank 0's plan");
+    watchdog_.set_deadline(usual);
     plan_ = plan_from_json(json_at(message, "plan"));
     folder_.run = json_get<std::string>(message, "run_dir");
     folder_.attempt = folder_.run / ("attempt-" + std::to_string(plan_.attempt));

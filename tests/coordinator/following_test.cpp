@@ -148,6 +148,10 @@ TEST_F(DecideTest, GivesRanksAMinuteToStart) {
   vitals_.deadline_s = 100;
   EXPECT_EQ(at(300s).act, Act::kGoOn);
   EXPECT_EQ(at(301s).act, Act::kKill);
+  vitals_.deadline_s.reset();
+  vitals_.data_bytes = 500'000'000;  // 100 s at 5 MB/s
+  EXPECT_EQ(at(160s).act, Act::kGoOn);
+  EXPECT_EQ(at(161s).act, Act::kKill);
 }
 
 TEST_F(DecideTest, KillsSilentRanksAfterThreeDeadlines) {

@@ -1,3 +1,4 @@
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -30,7 +31,7 @@ Decoded decode(const DataSpec& data, std::uint64_t seed, Split split) {
   const auto count = static_cast<std::size_t>(split == Split::kTrain ? index.train_count : index.test_count);
   Decoded decoded{std::vector<std::uint8_t>(count * static_cast<std::size_t>(index.sample_bytes())),
                   std::vector<std::int64_t>(count, -1)};
-  decode_split(index, data, seed, split, {decoded.pixels.data(), decoded.labels.data()});
+  decode_split(index, seed, split, {decoded.pixels.data(), decoded.labels.data()});
   return decoded;
 }
 
@@ -106,6 +107,28 @@ TEST(Synthetic, ClassesAreBalancedAndShuffledByTheOrderOnly) {
   std::vector<int> of_class(10, 0);
   for (const std::int64_t label : train.labels) ++of_class.at(static_cast<std::size_t>(label));
   EXPECT_EQ(of_class, std::vector<int>(10, 10));
+}
+
+TEST(Synthetic, StatisticsOfALargeSetAreThoseOfItsFirstSamples) {
+  // 64 MiB are 1024 samples of 64 KiB; a longer set begins with the shorter one.
+  const DatasetIndex whole = index_dataset(synthetic(1024, {1, 256, 256}), 1);
+  const DatasetIndex longer = index_dataset(synthetic(5000, {1, 256, 256}), 1);
+  const DatasetIndex shorter = index_dataset(synthetic(1023, {1, 256, 256}), 1);
+  EXPECT_EQ(longer.mean, whole.mean);
+  EXPECT_EQ(longer.deviation, whole.deviation);
+  EXPECT_NE(shorter.mean, whole.mean);
+}
+
+TEST(Synthetic, WhatDoesNotFitIntoMemoryIsRefusedAtOnce) {
+  // 1000 + 100 samples of 64 bytes with a label of 8.
+  EXPECT_NO_THROW(index_dataset(synthetic(1000, {1, 8, 8}), 1, 1100 * 72));
+  EXPECT_THROW(index_dataset(synthetic(1000, {1, 8, 8}), 1, 1100 * 72 - 1), DataError);
+  try {
+    index_dataset(synthetic(1'000'000'000'000), 1);
+    FAIL() << "accepted";
+  } catch (const DataError& error) {
+    EXPECT_THAT(error.what(), testing::HasSubstr("found 871200.0 GB"));  // 1.1e12 x (784 + 8) bytes
+  }
 }
 
 TEST(Synthetic, SizesThatOverflowAreRefused) {
