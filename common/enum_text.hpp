@@ -1,5 +1,5 @@
 #pragma once
-// One table a enum ties it to its word in files, both ways.
+// One table an enum: each value beside its word in files, for both directions.
 
 #include <array>
 #include <optional>

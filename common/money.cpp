@@ -63,7 +63,7 @@ NanoUsd cost_of(NanoUsd rate_per_hour, Duration held, std::int64_t numerator, st
   const std::int64_t common = std::gcd(numerator, denominator);
   const Wide time_and_share = Wide(held.count()) * (numerator / common);
   REGATTA_ENSURE(time_and_share <= (Wide(1) << 80) && rate_per_hour.nano < (std::int64_t(1) << 46),
-                 "a bill beyond 70 thousand USD an hour or 38 thousand node-years");
+                 "a bill beyond 70 thousand USD an hour or 38 million node-years");
   return {narrow(divide_half_even(time_and_share * rate_per_hour.nano, kNanosecondsPerHour * (denominator / common)))};
 }
 

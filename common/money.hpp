@@ -1,6 +1,5 @@
 #pragma once
-// Money is int64 nano-USD: decimal text in, decimal text out, integer arithmetic between. It never passes through
-// double.
+// Money is int64 nano-USD: decimal text in, decimal text out, integer arithmetic between, and nowhere a double.
 
 #include <compare>
 #include <cstdint>

@@ -1,6 +1,6 @@
 #pragma once
 // Stafford's mix 13, the finalizer of SplitMix64 (Steele, Lea, Flood: "Fast Splittable Pseudorandom Number Generators",
-// OOPSLA 2014). Sample orders and initial weights are made of it; a test pins their bits.
+// OOPSLA 2014). Sample orders, initial weights and synthetic data are made of it; tests pin their bits.
 
 #include <cstdint>
 

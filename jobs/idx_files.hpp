@@ -10,8 +10,8 @@ namespace regatta {
 inline constexpr std::array<const char*, 4> kIdxRoles = {"train_images", "train_labels", "test_images", "test_labels"};
 
 /// The absolute paths by role of [PREFIX-]{train|t10k|test}-{images-idx3|labels-idx1}-ubyte[.gz]; a dot may stand
-/// before "idx". A raw file wins over its own .gz. Throws DataError for a missing folder or file, or a choice between
-/// two.
+/// before "idx". A raw file wins over its own .gz. Throws DataError for a missing folder or file, or when there are two
+/// to choose from.
 std::array<std::filesystem::path, 4> find_idx_files(const std::filesystem::path& folder);
 
 }  // namespace regatta

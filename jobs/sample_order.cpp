@@ -7,9 +7,8 @@ namespace regatta {
 
 // A position is split into two halves of half_bits_ each. A round replaces (left, right) by (right, left ^ F(right)),
 // which can be undone whatever F is, so the network permutes the whole domain [0, 4^half_bits_). A result outside
-// [0, n) is fed in again: the walk stays on one cycle of the permutation, and the cycle holds its own start, which is
-// in [0, n); so it ends, and two starts never end at one place. The domain is under 4n (4 for n = 1), so four passes
-// at most are expected.
+// [0, n) is fed in again: the walk stays on one cycle of the permutation, which holds its own start in [0, n); so it
+// ends, and two starts never end at one place. The domain is under 4n (4 for n = 1): at most four passes are expected.
 //
 // Resuming a run and equality between ranks need this order to stay as it is, bit for bit: a test pins it.
 

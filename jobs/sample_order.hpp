@@ -19,8 +19,8 @@ class SampleOrder {
   std::int64_t count() const { return count_; }
 
  private:
-  static constexpr int kRounds =
-      6;  // four rounds suffice for pseudo-randomness (Luby-Rackoff); two more for small domains
+  /// Four suffice for pseudo-randomness (Luby and Rackoff, SIAM J. Comput. 17, 1988); two more for small domains.
+  static constexpr int kRounds = 6;
   std::int64_t count_;
   int half_bits_;
   std::array<std::uint64_t, kRounds> keys_;

@@ -13,8 +13,8 @@
 
 namespace regatta {
 
-/// `--set train.batch=256`: dotted path and YAML text, applied before checking; findings about it are placed at "--set
-/// PATH".
+/// `--set train.batch=256`: dotted path and YAML text, applied before checking. Findings about it are placed at
+/// "--set PATH".
 using Override = std::pair<std::string, std::string>;
 
 /// Reads the file; relative paths in it become absolute against its folder. Throws ConfigError with every finding.

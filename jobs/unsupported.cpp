@@ -1,5 +1,4 @@
-// What the schema accepts and this version does not do yet. SCHEMA.md marks the same keys. A later version deletes
-// lines.
+// What the schema accepts and this version does not do yet: a later version deletes lines here and marks in SCHEMA.md.
 
 #include <fmt/format.h>
 

@@ -1,4 +1,4 @@
-#include "jobs/idx_data.hpp"
+#include "tests/jobs/idx_data.hpp"
 
 #include <zlib.h>
 

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "jobs/spec.hpp"
-#include "support/process.hpp"
+#include "tests/support/process.hpp"
 
 namespace regatta::test {
 
@@ -19,8 +19,8 @@ std::string idx_header(const std::vector<std::uint32_t>& sizes, char type = 8);
 /// As gzip makes it.
 std::string gzip(const std::string& content);
 
-/// Training images 4 x (2 x 3): all pixels of image i are 10 i; labels 0 1 2 1. Test: 2 images of 100 and 200, labels 2
-/// 0.
+/// Training: 4 images of 2 x 3, all pixels of image i are 10 i, labels 0 1 2 1. Test: 2 images, all 100 and all 200,
+/// labels 2 0.
 Files tiny_idx();
 
 /// Writes the files; `data.path` of the result is the folder.

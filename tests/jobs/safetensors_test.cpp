@@ -14,7 +14,7 @@
 
 #include "common/error.hpp"
 #include "common/files.hpp"
-#include "support/process.hpp"
+#include "tests/support/process.hpp"
 
 namespace regatta {
 namespace {
