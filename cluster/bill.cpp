@@ -73,8 +73,7 @@ PartTimes attribute(const AttemptTime& attempt) {
 }  // namespace
 
 Duration counted_time(double seconds) {
-  constexpr double kLongest = 1e9;  // 30 years
-  return seconds > 0 ? from_seconds(std::min(seconds, kLongest)) : Duration{0};
+  return seconds > 0 ? from_seconds(std::min(seconds, kLongestSeconds)) : Duration{0};
 }
 
 NanoUsd holding_cost(const Price& price, const Holding& holding, Duration held) {

@@ -12,7 +12,6 @@ namespace regatta {
 namespace {
 
 constexpr int kMostRanks = 65'536, kMostThreads = 4'096, kMostCores = 65'536;  // jobs/SCHEMA.md
-constexpr double kMostSeconds = 1e9;                                           // 30 years
 constexpr auto kClockStep = std::chrono::seconds(1);  // time daemons may set a clock back, by less than this
 
 void expect_name(const char* key, const std::string& found) {
@@ -24,7 +23,7 @@ void expect_at_most(const char* key, int most, int found) {
 }
 
 void expect_seconds(const std::string& key, double found) {
-  if (!(found >= 0 && found < kMostSeconds)) json_bad(key, "seconds from 0 to below 1e9", fmt::format("{}", found));
+  if (!(found >= 0 && found <= kLongestSeconds)) json_bad(key, "seconds from 0 to 30 years", fmt::format("{}", found));
 }
 
 /// The lines of one attempt, in order.
