@@ -14,6 +14,7 @@ using testing::HasSubstr;
 
 std::vector<std::string> types_of(const std::vector<JournalLine>& lines) {
   std::vector<std::string> types;
+  types.reserve(lines.size());
   for (const auto& line : lines) types.push_back(type_of(line.body));
   return types;
 }

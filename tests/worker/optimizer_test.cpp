@@ -10,7 +10,7 @@
 namespace regatta {
 namespace {
 
-Parameter leaf(std::vector<double> values) {
+Parameter leaf(const std::vector<double>& values) {
   return {"p", at::tensor(values, at::kDouble).requires_grad_(true)};
 }
 
