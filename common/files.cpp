@@ -26,11 +26,8 @@ void write_all(int descriptor, std::string_view content, const fs::path& path) {
   }
 }
 
-}  // namespace
-
-std::string read_file(const fs::path& path, std::size_t limit_bytes) {
-  const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  if (descriptor < 0) fail("cannot open", path);
+/// Closes `descriptor`.
+std::string read_all(int descriptor, const fs::path& path, std::size_t limit_bytes) {
   std::string content;
   char buffer[1 << 16];
   for (;;) {
@@ -47,6 +44,25 @@ std::string read_file(const fs::path& path, std::size_t limit_bytes) {
   }
   ::close(descriptor);
   return content;
+}
+
+}  // namespace
+
+std::string read_file(const fs::path& path, std::size_t limit_bytes) {
+  const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);  // a pipe's opening would wait
+  if (descriptor < 0) fail("cannot open", path);
+  struct stat status {};
+  if (::fstat(descriptor, &status) == 0 && !S_ISREG(status.st_mode) && !S_ISDIR(status.st_mode)) {
+    ::close(descriptor);
+    throw IoError("cannot read " + path.string() + ": expected a regular file, found a pipe or a device");
+  }
+  return read_all(descriptor, path, limit_bytes);
+}
+
+std::string read_stream(const fs::path& path, std::size_t limit_bytes) {
+  const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (descriptor < 0) fail("cannot open", path);
+  return read_all(descriptor, path, limit_bytes);
 }
 
 void write_file_atomically(const fs::path& path, std::string_view content, unsigned mode) {

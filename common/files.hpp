@@ -11,8 +11,10 @@ namespace regatta {
 
 namespace fs = std::filesystem;
 
-/// The whole file. Throws IoError with the path and the reason; refuses more than `limit_bytes`.
+/// The whole file. Throws IoError with the path and the reason; refuses more than `limit_bytes`, pipes and devices.
 std::string read_file(const fs::path& path, std::size_t limit_bytes = std::size_t{1} << 30);
+/// The same for a file that a person named, which may be a pipe: waits for its writer.
+std::string read_stream(const fs::path& path, std::size_t limit_bytes);
 
 /// Writes a temporary sibling, fsyncs it, renames it over `path` and fsyncs the folder. Throws IoError.
 void write_file_atomically(const fs::path& path, std::string_view content, unsigned mode = 0644);

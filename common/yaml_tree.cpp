@@ -312,7 +312,7 @@ std::string read_yaml_file(const std::filesystem::path& path, const std::string&
   const auto bytes = std::filesystem::is_regular_file(path, error) ? std::filesystem::file_size(path, error) : 0;
   if (!error && bytes > kMaxYamlBytes) refuse_size(path.string(), bytes);
   try {
-    return read_file(path, kMaxYamlBytes + 1);  // a pipe has no size; parse_yaml() refuses what is over
+    return read_stream(path, kMaxYamlBytes + 1);  // a pipe has no size; parse_yaml() refuses what is over
   } catch (const IoError& failure) {
     throw ConfigError(failure.what());
   }

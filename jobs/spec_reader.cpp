@@ -16,6 +16,7 @@ namespace {
 // Far beyond any real job, and small enough that products of two stay within 64 bits.
 constexpr std::int64_t kMostSamples = 1'000'000'000'000;
 constexpr std::int64_t kWidest = 1'000'000;
+constexpr double kMostRate = 1e6;  // and an fp32 optimizer can hold it
 
 void read_model(YamlMap& map, ModelSpec& model, const fs::path& folder) {
   const bool known = map.word("kind", "model", model.kind, kModelKinds).required("write kind: cnn, for example").good();
@@ -91,7 +92,7 @@ void read_optimizer(YamlMap& map, OptimizerSpec& out) {
   if (kind != out.kind) out = default_optimizer(kind);  // an override to another kind starts from that kind's defaults
   const bool sgd = !known || kind == OptimizerKind::kSgd;
   const bool adam = !known || kind != OptimizerKind::kSgd;
-  map.number("lr", out.lr).above(0);
+  map.number("lr", out.lr).above(0).at_most(kMostRate);
   map.number("momentum", out.momentum).only(sgd, "kind: sgd").at_least(0).below(1);
   map.flag("nesterov", out.nesterov).only(sgd, "kind: sgd");
   map.number("weight_decay", out.weight_decay).at_least(0);
@@ -119,7 +120,7 @@ void read_exchange(YamlMap& map, ExchangeSpec& out) {
   map.integer("every", out.every).at_least(1).at_most(kWidest);
   map.section("outer", [&](YamlMap& outer) {
     if (!out.outer) out.outer.emplace();
-    outer.number("lr", out.outer->lr).above(0);
+    outer.number("lr", out.outer->lr).above(0).at_most(kMostRate);
     outer.number("momentum", out.outer->momentum).at_least(0).below(1);
     outer.flag("nesterov", out.outer->nesterov);
   });

@@ -58,6 +58,10 @@ TEST_F(FilesTest, ReadingSaysWhichFileAndWhy) {
   const fs::path large = write("large", "12345");
   EXPECT_EQ(read_file(large, 5), "12345");
   expect_io_error([&] { read_file(large, 4); }, "File too large");
+  const fs::path pipe = folder() / "pipe";
+  ASSERT_EQ(::mkfifo(pipe.c_str(), 0600), 0);
+  expect_io_error([&] { read_file(pipe); }, "expected a regular file");  // and does not wait for a writer
+  expect_io_error([&] { read_file("/dev/zero"); }, "expected a regular file");
 }
 
 TEST_F(FilesTest, WritesNewAndReplacesOld) {

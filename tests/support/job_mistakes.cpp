@@ -78,6 +78,8 @@ const Mistake kMistakes[] = {
     {"ZeroBatch", kBatch, "  batch: 0", "5:3", "train.batch", "at least 1", "found 0", "write a value at least 1"},
     {"ZeroRate", kOptimizer, "  optimizer: {kind: sgd, lr: 0}", "6:26", "train.optimizer.lr", "above 0", "found 0",
      "write a value above 0"},
+    {"HugeRate", kOptimizer, "  optimizer: {kind: sgd, lr: 1e300}", "6:26", "train.optimizer.lr", "at most 1000000",
+     "found 1e+300", "write a value at most 1000000"},
     {"FullMomentum", kOptimizer, "  optimizer: {kind: sgd, momentum: 1}", "6:26", "train.optimizer.momentum", "below 1",
      "found 1", "write a value below 1"},
     {"Betas", kOptimizer, "  optimizer: {kind: adam, betas: [0.9, 1.5]}", "6:27", "train.optimizer.betas", "below 1",

@@ -119,6 +119,7 @@ TEST_F(StepReporterTest, TellsPhasesAtOnceAndProgressFourTimesASecond) {
   steps(50, 10ms);  // at once, and a quarter of a second later
   const std::vector<Progress> told = progress();
   std::vector<std::string> phases;
+  phases.reserve(told.size());
   for (const auto& heard : told) phases.push_back(heard.phase);
   ASSERT_THAT(phases, ElementsAre("train", "train", "train", "train", "evaluate", "train", "train"));
   EXPECT_DOUBLE_EQ(told[1].samples_per_s, 800) << "8 samples every 10 ms";
