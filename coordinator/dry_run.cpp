@@ -4,6 +4,7 @@
 #include <fmt/ranges.h>
 
 #include "cluster/bill.hpp"
+#include "common/printable.hpp"
 #include "coordinator/supervisor.hpp"
 #include "jobs/shares.hpp"
 #include "jobs/spec_reader.hpp"
@@ -50,9 +51,9 @@ std::string sketch_text(const Sketch& sketch, const PlannedRow& row) {
                   place.threads == 1 ? "" : "s", cores_text(place), place.contended ? ", contended" : "");
   text += fmt::format("  batch   {} = {} samples by rank; {} steps an epoch\n", sketch.plan.training.train.batch,
                       fmt::join(sketch.batch_shares, " + "), sketch.plan.steps_per_epoch());
-  text +=
-      fmt::format("  price   ${} an hour, {}, by {}: {}{}\n", to_decimal(sketch.hourly), to_text(row.price.kind),
-                  to_text(row.price.billing), row.price.source, row.price.date.empty() ? "" : ", " + row.price.date);
+  text += fmt::format("  price   ${} an hour, {}, by {}: {}{}\n", to_decimal(sketch.hourly), to_text(row.price.kind),
+                      to_text(row.price.billing), printable(row.price.source),
+                      row.price.date.empty() ? "" : ", " + printable(row.price.date));
   return text + fmt::format("  command {}\n", fmt::join(sketch.argv, " "));
 }
 

@@ -19,5 +19,9 @@ std::string dollars(const std::optional<NanoUsd>& amount);
 std::string with_spread(const Interval& interval);
 /// "1.84x"
 std::string times(double ratio);
+/// "0.0123 s" has too many digits for a person: "12.3 ms", "1.23 s", "2m 03s", "1h 02m 03s". NaN is "-".
+std::string duration_text(double seconds);
+/// "98.42 %"; "-" for nothing.
+std::string percent_text(const std::optional<double>& fraction);
 
 }  // namespace regatta

@@ -10,7 +10,6 @@
 #include "coordinator/figures.hpp"
 #include "coordinator/ingest.hpp"
 #include "coordinator/process_table.hpp"
-#include "coordinator/text_table.hpp"
 
 namespace regatta {
 

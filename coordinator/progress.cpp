@@ -9,6 +9,7 @@
 #include <cmath>
 #include <vector>
 
+#include "common/printable.hpp"
 #include "coordinator/figures.hpp"
 
 namespace regatta {
@@ -121,7 +122,7 @@ void ProgressDisplay::say(const std::string& text) {
 void ProgressDisplay::write_line(const std::string& text) {
   if (drawn_) std::fputs("\r\x1b[K", stream_);
   drawn_ = false;
-  std::fprintf(stream_, "%s\n", text.c_str());
+  std::fprintf(stream_, "%s\n", printable_lines(text).c_str());
   std::fflush(stream_);
 }
 

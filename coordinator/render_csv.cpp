@@ -1,5 +1,6 @@
 // `compare --csv`: RFC 4180. Nested keys of the JSON become one column each, joined by an underscore.
 
+#include "common/printable.hpp"
 #include "coordinator/comparison.hpp"
 
 namespace regatta {
@@ -8,9 +9,10 @@ namespace {
 
 /// Quoted where the text holds a comma, a quote or a line break; quotes inside are doubled (RFC 4180, section 2).
 std::string field(const std::string& text) {
-  if (text.find_first_of(",\"\r\n") == std::string::npos) return text;
+  const std::string shown = printable_lines(text);
+  if (shown.find_first_of(",\"\n") == std::string::npos) return shown;
   std::string quoted = "\"";
-  for (const char c : text) quoted += c == '"' ? std::string("\"\"") : std::string(1, c);
+  for (const char c : shown) quoted += c == '"' ? std::string("\"\"") : std::string(1, c);
   return quoted + "\"";
 }
 

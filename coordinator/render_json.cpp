@@ -1,5 +1,4 @@
-// `compare --json`: amounts that are exact are decimal text (see D-01), estimates are numbers, what is not known is
-// null.
+// `compare --json`: exact amounts are decimal text (see D-01), estimates are numbers, what is not known is null.
 
 #include "coordinator/comparison.hpp"
 

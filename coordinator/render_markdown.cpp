@@ -1,17 +1,17 @@
 #include <fmt/format.h>
 
+#include "common/printable.hpp"
 #include "coordinator/comparison.hpp"
 #include "coordinator/figures.hpp"
-#include "coordinator/text_table.hpp"
 
 namespace regatta {
 
 namespace {
 
-/// A name may hold what ends a cell.
+/// A name of an old ledger may hold what ends a cell or a row.
 std::string cell(const std::string& text) {
   std::string escaped;
-  for (const char c : text) {
+  for (const char c : printable(text)) {
     if (c == '|') escaped += '\\';
     escaped += c;
   }
@@ -35,10 +35,10 @@ std::string to_markdown(const Comparison& comparison) {
       "| configuration | pool | ranks x threads | s/epoch | samples/s | $/epoch | total $ | accuracy | status |\n"
       "|---|---|---:|---:|---:|---:|---:|---:|---|\n";
   for (const auto& row : comparison.rows) text += row_text(row);
-  text += "\n**Verdict:** " + verdict.sentence + "\n\nConfidence: " + verdict.confidence;
+  text += "\n**Verdict:** " + printable(verdict.sentence) + "\n\nConfidence: " + verdict.confidence;
   if (!verdict.doubts.empty()) text += fmt::format(" ({})", fmt::join(verdict.doubts, ", "));
   text += fmt::format(". Agreement: {}", to_text(verdict.agreement.result));
-  if (!verdict.agreement.detail.empty()) text += " (" + verdict.agreement.detail + ")";
+  if (!verdict.agreement.detail.empty()) text += " (" + printable(verdict.agreement.detail) + ")";
   return text + ".\n";
 }
 

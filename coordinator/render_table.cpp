@@ -4,6 +4,7 @@
 #include <cmath>
 #include <set>
 
+#include "common/printable.hpp"
 #include "coordinator/comparison.hpp"
 #include "coordinator/figures.hpp"
 #include "coordinator/text_table.hpp"
@@ -88,10 +89,11 @@ std::string footnotes(const Comparison& comparison) {
   for (const auto& row : rows)
     if (assumed(row))
       assumptions.insert(fmt::format("~ no price was given: ${} per node-hour, {}\n",
-                                     to_decimal(row.price->usd_per_node_hour), row.price->source));
+                                     to_decimal(row.price->usd_per_node_hour), printable(row.price->source)));
   for (const auto& assumption : assumptions) notes += assumption;
   for (const auto& row : rows)
-    if (!row.reason.empty()) notes += fmt::format("{} {}: {}\n", row.configuration, row.status, row.reason);
+    if (!row.reason.empty())
+      notes += printable_lines(fmt::format("{} {}: {}", row.configuration, row.status, row.reason), 2) + "\n";
   return notes;
 }
 
@@ -111,10 +113,10 @@ std::string agreement_line(const Agreement& agreement) {
 std::string to_table(const Comparison& comparison, bool colour) {
   const auto& verdict = comparison.verdict;
   std::string text = main_table(comparison, colour) + phase_table(comparison, colour) + "\n" + footnotes(comparison);
-  text += painted("verdict     " + verdict.sentence, Style::kBold, colour) + "\n";
+  text += painted("verdict     " + printable(verdict.sentence), Style::kBold, colour) + "\n";
   text += "confidence  " + verdict.confidence;
   if (!verdict.doubts.empty()) text += fmt::format(" ({})", fmt::join(verdict.doubts, ", "));
-  return text + "\nagreement   " + agreement_line(verdict.agreement) + "\n";
+  return text + "\nagreement   " + printable(agreement_line(verdict.agreement)) + "\n";
 }
 
 }  // namespace regatta

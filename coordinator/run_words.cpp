@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include "common/printable.hpp"
+#include "coordinator/figures.hpp"
 #include "coordinator/run_listing.hpp"
 
 namespace regatta {
@@ -12,8 +14,9 @@ std::string plural(int count, const char* noun) {
   return fmt::format("{} {}{}", count, noun, count == 1 ? "" : "s");
 }
 
-std::string field(const char* name, const std::string& value) {
-  return value.empty() ? "" : fmt::format("{:<14} {}\n", name, value);
+std::string field(const char* name, const std::string& value, Style style = Style::kPlain, bool colour = false) {
+  constexpr std::size_t kIndent = 15;  // where values begin: no line of a value looks like a field
+  return value.empty() ? "" : fmt::format("{:<14} {}\n", name, painted(printable_lines(value, kIndent), style, colour));
 }
 
 std::string place(const RunState& run) {
@@ -99,8 +102,8 @@ std::string to_page(const RunState& run, bool colour) {
   text += field("job", job_name(run));
   text += field("configuration",
                 run.repeat > 1 ? fmt::format("{}, repeat {}", run.configuration, run.repeat) : run.configuration);
-  text += field("status", painted(to_text(run.status), style_of(run.status), colour) +
-                              (run.reason.empty() ? "" : ": " + run.reason));
+  text += field("status", to_text(run.status) + (run.reason.empty() ? "" : ": " + run.reason), style_of(run.status),
+                colour);
   text += field("where", place(run));
   text += field("precision", run.precision);
   text += field("when", when_text(run.created_at) + " UTC");

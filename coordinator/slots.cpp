@@ -5,7 +5,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <cerrno>
 #include <cstdlib>
 #include <sstream>
@@ -14,6 +13,7 @@
 #include "common/error.hpp"
 #include "common/files.hpp"
 #include "common/json.hpp"
+#include "common/printable.hpp"
 
 namespace regatta {
 
@@ -59,12 +59,6 @@ void write_at_end(int descriptor, const std::string& words, const fs::path& file
 
 std::string line_of(const SlotHolder& holder) {
   return Json{{"pid", holder.pid}, {"job", holder.job}, {"since", holder.since}}.dump() + "\n";
-}
-
-std::string printable(std::string text) {
-  std::replace_if(
-      text.begin(), text.end(), [](unsigned char c) { return c < 0x20 || c == 0x7f; }, '?');
-  return text;
 }
 
 }  // namespace

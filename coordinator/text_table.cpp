@@ -1,14 +1,13 @@
 #include "coordinator/text_table.hpp"
 
-#include <fmt/format.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <cmath>
 #include <cstdlib>
 #include <string_view>
 
 #include "common/error.hpp"
+#include "common/printable.hpp"
 
 namespace regatta {
 
@@ -26,8 +25,6 @@ const char* escape_of(Style style) {
       return "";
     case Style::kBold:
       return "\033[1m";
-    case Style::kDim:
-      return "\033[2m";
     case Style::kGreen:
       return "\033[32m";
     case Style::kYellow:
@@ -47,6 +44,7 @@ void trim_right(std::string& line) {
 void TextTable::add(std::vector<Cell> row) {
   REGATTA_ENSURE(row.size() <= columns_.size(), "more cells than columns");
   row.resize(columns_.size(), Cell(""));
+  for (auto& cell : row) cell.text = printable(cell.text);
   rows_.push_back(std::move(row));
 }
 
@@ -83,19 +81,6 @@ bool wants_colour(int descriptor) {
   const char* terminal = std::getenv("TERM");
   return (refused == nullptr || *refused == '\0') && ::isatty(descriptor) == 1 && terminal != nullptr &&
          std::string_view(terminal) != "dumb";
-}
-
-std::string duration_text(double seconds) {
-  if (!std::isfinite(seconds)) return "-";
-  if (seconds < 0.9995) return fmt::format("{:.3g} ms", seconds * 1e3);
-  if (seconds < 99.95) return fmt::format("{:#.3g} s", seconds);
-  const auto whole = std::llround(seconds);
-  if (whole < 3600) return fmt::format("{}m {:02}s", whole / 60, whole % 60);
-  return fmt::format("{}h {:02}m {:02}s", whole / 3600, whole / 60 % 60, whole % 60);
-}
-
-std::string percent_text(const std::optional<double>& fraction) {
-  return fraction && std::isfinite(*fraction) ? fmt::format("{:.2f} %", *fraction * 100) : "-";
 }
 
 }  // namespace regatta

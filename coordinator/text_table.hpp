@@ -1,8 +1,7 @@
 #pragma once
-// Tables and figures for a terminal, the same for every command.
+// Tables for a terminal, the same for every command.
 
 #include <cstdint>
-#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -10,7 +9,7 @@
 namespace regatta {
 
 enum class Align { kLeft, kRight };  ///< numbers right
-enum class Style { kPlain, kBold, kDim, kGreen, kYellow, kRed };
+enum class Style { kPlain, kBold, kGreen, kYellow, kRed };
 
 struct Cell {
   std::string text;
@@ -20,8 +19,7 @@ struct Cell {
   Cell(const char* t) : text(t) {}                                                // NOLINT(google-explicit-constructor)
 };
 
-/// Aligned columns under a header; columns are as wide as their widest cell, two spaces apart. UTF-8 counts as
-/// characters.
+/// Columns under a header, as wide as their widest cell and two spaces apart. UTF-8 counts as characters.
 class TextTable {
  public:
   struct Column {
@@ -29,7 +27,7 @@ class TextTable {
     Align align = Align::kLeft;
   };
   explicit TextTable(std::vector<Column> columns) : columns_(std::move(columns)) {}
-  /// A row with fewer cells than columns is filled with empty ones; more is a broken promise.
+  /// A row with fewer cells than columns is filled with empty ones; more is a broken promise. Cells are made printable.
   void add(std::vector<Cell> row);
   /// Every line ends with a newline and without spaces before it.
   std::string text(bool colour) const;
@@ -44,10 +42,5 @@ std::string painted(const std::string& text, Style style, bool colour);
 
 /// The descriptor is a terminal, NO_COLOR is unset or empty, TERM is not "dumb".
 bool wants_colour(int descriptor);
-
-/// "0.0123 s" has too many digits for a person: "12.3 ms", "1.23 s", "2m 03s", "1h 02m 03s". NaN is "-".
-std::string duration_text(double seconds);
-/// "98.42 %"; "-" for nothing.
-std::string percent_text(const std::optional<double>& fraction);
 
 }  // namespace regatta

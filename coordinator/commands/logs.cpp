@@ -1,3 +1,5 @@
+#include <unistd.h>
+
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cstdio>
@@ -5,6 +7,7 @@
 #include <vector>
 
 #include "common/files.hpp"
+#include "common/printable.hpp"
 #include "coordinator/command.hpp"
 #include "coordinator/ingest.hpp"
 #include "coordinator/question.hpp"
@@ -54,9 +57,11 @@ ExitCode logs(const LogsOptions& options, const CommandLine& line) {
     throw Error(ExitCode::kFailure, folder.string() + ": no log" +
                                         (options.rank ? " of rank " + std::to_string(*options.rank) : "") +
                                         " there\n  the run never started, or its folder was moved");
+  const bool terminal = ::isatty(STDOUT_FILENO) == 1;
   for (const auto& log : found) {
     if (found.size() > 1) std::printf("== %s\n", log.filename().c_str());
-    const std::string text = read_file(log);
+    std::string text = read_file(log);
+    if (terminal) text = printable_lines(text);  // into a file or a pipe as it is
     std::fwrite(text.data(), 1, text.size(), stdout);
     if (!text.empty() && text.back() != '\n') std::putchar('\n');
   }

@@ -4,7 +4,6 @@
 #include <sstream>
 
 #include "comparison_runs.hpp"
-#include "coordinator/figures.hpp"
 
 namespace regatta {
 namespace {
@@ -128,6 +127,20 @@ TEST(RenderMarkdown, EscapesWhatEndsACell) {
   EXPECT_EQ(std::count(lines[0].begin(), lines[0].end(), '|'), std::count(lines[1].begin(), lines[1].end(), '|'));
 }
 
+TEST(Render, NobodysWordsSteerATerminalOrBeginALine) {
+  RunRecipe awkward = named("a\x1b[2J\nverdict     mine"), failed = named("broken");
+  awkward.pool = "here\x1b[31m";
+  awkward.price->kind = FigureKind::kAssumed;
+  awkward.price->source = "list\x1b]0;title\x07";
+  failed.status = RunStatus::kFailed;
+  const Comparison comparison = compare_recipes({awkward, failed});
+  for (const std::string& text : {to_table(comparison, false), to_markdown(comparison), to_csv(comparison)}) {
+    EXPECT_EQ(text.find('\x1b'), std::string::npos) << text;
+    EXPECT_EQ(text.find('\x07'), std::string::npos) << text;
+  }
+  EXPECT_THAT(to_table(comparison, false), Not(HasSubstr("\nverdict     mine")));
+}
+
 TEST(RenderTable, AlignsItsColumns) {
   const auto lines = lines_of(to_table(mixed(), false));
   ASSERT_GE(lines.size(), 4U);
@@ -166,30 +179,6 @@ TEST(RenderTable, SaysWhereTheTimeGoes) {
 TEST(RenderTable, HasColourOnlyWhenAsked) {
   EXPECT_THAT(to_table(mixed(), false), Not(HasSubstr("\x1b")));
   EXPECT_THAT(to_table(mixed(), true), HasSubstr("\x1b"));
-}
-
-TEST(Figures, DollarsKeepThreeDigitsAndCents) {
-  const std::pair<const char*, const char*> cases[] = {
-      {"0", "$0.00"},         {"0.000000001", "$0.000000001"}, {"0.000213456", "$0.000213"},
-      {"0.08925", "$0.0893"}, {"0.99999", "$1.000"},           {"1.239", "$1.24"},
-      {"12.3456", "$12.35"},  {"1234.5", "$1234.50"},          {"63.296", "$63.30"},
-      {"-0.5", "-$0.500"}};
-  for (const auto& [amount, text] : cases) EXPECT_EQ(dollars(*parse_usd(amount)), text) << amount;
-  EXPECT_EQ(dollars(0.0000769), "$0.0000769");
-  EXPECT_EQ(dollars(std::nan("")), "-");
-  EXPECT_EQ(dollars(std::optional<NanoUsd>()), "-");
-}
-
-TEST(Figures, ReadWell) {
-  EXPECT_EQ(figure(5.6123), "5.61");
-  EXPECT_EQ(figure(10734.4), "10734");
-  EXPECT_EQ(figure(0.00012345), "0.000123");
-  EXPECT_EQ(figure(0), "0.00");
-  EXPECT_EQ(figure(std::nan("")), "-");
-  EXPECT_EQ(times(1.8387), "1.84x");
-  EXPECT_EQ(with_spread({.mean = 5.6123, .low = 5.56, .high = 5.66}), "5.61 +- 0.05");
-  EXPECT_EQ(with_spread({.mean = 5.6123, .low = 5.6118, .high = 5.6128}), "5.6123 +- 0.0005");
-  EXPECT_EQ(with_spread({.mean = 5.6123}), "5.61");
 }
 
 }  // namespace

@@ -3,7 +3,6 @@
 #include <gtest/gtest.h>
 
 #include <cstdlib>
-#include <limits>
 
 namespace regatta {
 namespace {
@@ -28,18 +27,6 @@ TEST(TextTable, NoColourIsObeyed) {
   ::setenv("NO_COLOR", "1", 1);
   EXPECT_FALSE(wants_colour(1));
   ::unsetenv("NO_COLOR");
-}
-
-TEST(Figures, DurationsInUnitsOfAPerson) {
-  const std::pair<double, const char*> cases[] = {{0.0123, "12.3 ms"}, {1.234, "1.23 s"},    {45.67, "45.7 s"},
-                                                  {123, "2m 03s"},     {3723, "1h 02m 03s"}, {99.96, "1m 40s"}};
-  for (const auto& [seconds, text] : cases) EXPECT_EQ(duration_text(seconds), text);
-  EXPECT_EQ(duration_text(std::numeric_limits<double>::quiet_NaN()), "-");
-}
-
-TEST(Figures, Percent) {
-  EXPECT_EQ(percent_text(0.98421), "98.42 %");
-  EXPECT_EQ(percent_text({}), "-");
 }
 
 }  // namespace
