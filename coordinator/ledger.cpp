@@ -4,21 +4,16 @@
 
 #include <algorithm>
 #include <array>
-#include <cstdlib>
 #include <set>
 #include <system_error>
 #include <thread>
 
 #include "coordinator/sqlite.hpp"
 
-// Notes.
-//   - Every writer takes the write lock first (BEGIN IMMEDIATE), so what it reads (the owner, the next source_seq) is
-//   still
-//     true when it writes.
-//   - Events that are there already are found before they are inserted, not by a failed INSERT: so seq has no gaps, and
-//   a
-//     reader that meets one knows that the file lost rows.
-//   - synchronous=FULL: what append() returned from survives a power cut.
+// Every writer takes the write lock first (BEGIN IMMEDIATE), so what it reads (the owner, the next source_seq) is still
+// true when it writes. Events that are there already are found before they are inserted, not by a failed INSERT: so seq
+// has no gaps, and a reader that meets one knows that the file lost rows. With synchronous=FULL, what append() returned
+// from survives a power cut.
 
 namespace regatta {
 
@@ -81,12 +76,28 @@ Event event_of(const sqlite::Statement& row, const std::filesystem::path& path) 
 }  // namespace
 
 struct Ledger::Impl {
-  explicit Impl(const std::filesystem::path& file) : folder(made_folder_of(file)), database(file) {
-    const bool fresh = check_identity();
-    choose_journal_mode(fresh);
-    database.run("PRAGMA synchronous=FULL");
-    if (fresh) create();
+  Impl(const std::filesystem::path& file, Access access)
+      : folder(access == Access::kWrite ? made_folder_of(file) : std::filesystem::absolute(file).parent_path()),
+        was_there(std::filesystem::exists(file)),
+        database(file, access == Access::kWrite ? sqlite::Database::Access::kWrite : sqlite::Database::Access::kRead) {
+    fresh = check_identity();
+    if (access == Access::kWrite) {
+      choose_journal_mode();
+      database.run("PRAGMA synchronous=FULL");
+      if (fresh) create();
+      if (fresh && was_there) look_for_runs();
+      fresh = false;
+    }
     check_size();
+  }
+
+  /// A file that was cut to nothing looks like a new one; the runs beside it do not.
+  void look_for_runs() {
+    std::error_code missing;
+    const std::filesystem::directory_iterator runs(folder / "runs", missing);
+    if (!missing && runs != std::filesystem::directory_iterator())
+      notice = "note: " + database.path().string() + " is empty, but " + (folder / "runs").string() +
+               " is not: `regatta import` takes its runs in again";
   }
 
   /// True when the file is new and empty. Changes nothing, so that a foreign file stays as it was.
@@ -106,7 +117,7 @@ struct Ledger::Impl {
     return false;
   }
 
-  void choose_journal_mode(bool fresh) {
+  void choose_journal_mode() {
     const bool network = on_network_file_system(folder);
     const std::string wanted = network ? "delete" : "wal";
     if (database.text("PRAGMA journal_mode") == wanted) return;
@@ -193,11 +204,12 @@ struct Ledger::Impl {
   }
 
   std::filesystem::path folder;
+  bool was_there, fresh = false;  ///< fresh: without a table yet
   sqlite::Database database;
   std::string notice;
 };
 
-Ledger::Ledger(const std::filesystem::path& file) : impl_(std::make_unique<Impl>(file)) {}
+Ledger::Ledger(const std::filesystem::path& file, Access access) : impl_(std::make_unique<Impl>(file, access)) {}
 Ledger::~Ledger() = default;
 
 const std::string& Ledger::notice() const {
@@ -224,6 +236,7 @@ int Ledger::append(const std::vector<Event>& events, const std::optional<Owner>&
 
 std::vector<Event> Ledger::events(std::int64_t after) const {
   const auto& database = impl_->database;
+  if (impl_->fresh) return {};
   sqlite::Transaction reading(database, sqlite::Transaction::Kind::kRead);
   const std::string sql = std::string("SELECT ") + kColumns + " FROM events WHERE seq > ?1 ORDER BY seq";
   sqlite::Statement rows(database, sql.c_str());
@@ -260,23 +273,6 @@ State load_state(const Ledger& ledger) {
   State state;
   for (const auto& event : ledger.events()) apply(state, event);
   return state;
-}
-
-Home find_home(const std::optional<std::filesystem::path>& option) {
-  const auto variable = [](const char* name) -> std::optional<std::filesystem::path> {
-    const char* value = std::getenv(name);
-    return value != nullptr && *value != '\0' ? std::optional<std::filesystem::path>(value) : std::nullopt;
-  };
-  Home home;
-  if (const auto named = option ? option : variable("REGATTA_HOME"))
-    home.folder = std::filesystem::absolute(*named);
-  else if (const auto user = variable("HOME"))
-    home.folder = *user / ".regatta";
-  else
-    throw ConfigError(
-        "no home for the ledger: neither --home, $REGATTA_HOME nor $HOME is set\n  name one with --home DIR");
-  home.ledger = std::filesystem::absolute(variable("REGATTA_LEDGER").value_or(home.folder / "ledger.db"));
-  return home;
 }
 
 }  // namespace regatta

@@ -16,8 +16,10 @@ namespace regatta {
 /// One connection; one thread. Throws IoError (SQLite's message translated, with the path).
 class Ledger {
  public:
-  /// Opens or creates. Refuses another application's file and a newer user_version.
-  explicit Ledger(const std::filesystem::path& file);
+  /// Opens or creates; with kRead only what is there, for reading, also where nothing may be written. Refuses another
+  /// application's file and a newer user_version.
+  enum class Access { kRead, kWrite };
+  explicit Ledger(const std::filesystem::path& file, Access access = Access::kWrite);
   ~Ledger();
   Ledger(const Ledger&) = delete;
   Ledger& operator=(const Ledger&) = delete;
@@ -32,7 +34,8 @@ class Ledger {
   std::vector<Event> events(std::int64_t after = 0) const;
   std::vector<Event> events_of(const std::string& run_id) const;
 
-  /// What was noticed when the file was made here: how it is journalled where WAL is not possible. Empty otherwise.
+  /// What was noticed when the file was made here: how it is journalled where WAL is not possible, or that it was empty
+  /// beside runs. Empty otherwise.
   const std::string& notice() const;
 
  private:
@@ -42,11 +45,5 @@ class Ledger {
 
 /// Replay.
 State load_state(const Ledger& ledger);
-
-/// $REGATTA_HOME or --home or ~/.regatta; $REGATTA_LEDGER or HOME/ledger.db.
-struct Home {
-  std::filesystem::path folder, ledger;
-};
-Home find_home(const std::optional<std::filesystem::path>& option);
 
 }  // namespace regatta

@@ -1,10 +1,14 @@
 #include "coordinator/question.hpp"
 
+#include <fcntl.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <cctype>
 #include <cstdio>
 #include <vector>
 
+#include "coordinator/home.hpp"
 #include "coordinator/ledger.hpp"
 #include "coordinator/ownership.hpp"
 
@@ -32,12 +36,23 @@ std::string nearest_ids(const std::vector<std::string>& ids, const std::string& 
   return found;
 }
 
+/// SQLite writes the file and makes others beside it.
+bool may_write(const std::filesystem::path& file) {
+  return ::faccessat(AT_FDCWD, file.c_str(), W_OK, AT_EACCESS) == 0 &&
+         ::faccessat(AT_FDCWD, std::filesystem::absolute(file).parent_path().c_str(), W_OK, AT_EACCESS) == 0;
+}
+
 }  // namespace
 
 Asked ask_ledger(const CommandLine& line) {
   Asked asked{.ledger = find_home(line.home).ledger};
   if (!std::filesystem::exists(asked.ledger)) return asked;
+  if (!may_write(asked.ledger)) {
+    asked.state = load_state(Ledger(asked.ledger, Ledger::Access::kRead));
+    return asked;
+  }
   Ledger ledger(asked.ledger);
+  if (!line.quiet && !ledger.notice().empty()) std::fprintf(stderr, "regatta: %s\n", ledger.notice().c_str());
   for (const auto& sentence : recover(ledger)) std::fprintf(stderr, "regatta: %s\n", sentence.c_str());
   asked.state = load_state(ledger);
   return asked;

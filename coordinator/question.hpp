@@ -15,8 +15,8 @@ struct Asked {
   State state;
 };
 
-/// Closes what a dead coordinator left (saying so on stderr) and replays the ledger. Without a ledger file the state is
-/// empty, and none is made.
+/// Closes what a dead coordinator left (saying so on stderr) and replays the ledger; one that may not be written is
+/// only read. Without a ledger file the state is empty, and none is made.
 Asked ask_ledger(const CommandLine& line);
 
 /// One of both.
@@ -25,8 +25,7 @@ struct Subject {
   const ComparisonState* comparison = nullptr;
 };
 
-/// By id or by a prefix that only one has, in any case. Throws Error (exit code 1) for one that nothing or several
-/// have.
+/// By id or by a prefix that only one has, in any case. Throws Error (exit code 1) where none or several have it.
 Subject find_subject(const State& state, std::string_view id);
 
 /// The newest comparison, or run outside of one. Throws Error (exit code 1) when nothing is recorded.

@@ -2,6 +2,8 @@
 
 #include <sqlite3.h>
 
+#include <string>
+#include <system_error>
 #include <utility>
 
 #include "common/error.hpp"
@@ -33,6 +35,21 @@ const char* advice(int code) {
   }
 }
 
+/// https://sqlite.org/uri.html: `immutable` does without the shared memory beside the file, which could not be made.
+/// With rows in the write-ahead log somebody has it open: then its shared memory is there, and the log must be read.
+std::string read_only_uri(const std::filesystem::path& file) {
+  std::string uri = "file:";
+  for (const char letter : std::filesystem::absolute(file).string()) {
+    if (letter == '%' || letter == '?' || letter == '#')
+      uri += letter == '%' ? "%25" : letter == '?' ? "%3f" : "%23";
+    else
+      uri += letter;
+  }
+  std::error_code missing;
+  const auto log = std::filesystem::file_size(file.string() + "-wal", missing);
+  return uri + (missing || log == 0 ? "?immutable=1" : "");
+}
+
 }  // namespace
 
 void check_sqlite(int code, const Database& database, const char* doing) {
@@ -43,8 +60,11 @@ void check_sqlite(int code, const Database& database, const char* doing) {
   throw IoError(database.path().string() + ": cannot " + doing + ": " + reason + "\n  " + advice(code));
 }
 
-Database::Database(std::filesystem::path file) : path_(std::move(file)) {
-  const int code = sqlite3_open_v2(path_.c_str(), &handle_, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, nullptr);
+Database::Database(std::filesystem::path file, Access access) : path_(std::move(file)) {
+  const int code =
+      access == Access::kWrite
+          ? sqlite3_open_v2(path_.c_str(), &handle_, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, nullptr)
+          : sqlite3_open_v2(read_only_uri(path_).c_str(), &handle_, SQLITE_OPEN_READONLY | SQLITE_OPEN_URI, nullptr);
   try {
     check_sqlite(code, *this, "open the ledger");
     check_sqlite(sqlite3_busy_timeout(handle_, kBusyTimeoutMs), *this, "set a timeout");
@@ -97,10 +117,6 @@ bool Statement::step() {
   sqlite3_reset(statement_);
   check_sqlite(code, database_, "use the ledger");
   return false;
-}
-
-void Statement::reset() {
-  sqlite3_reset(statement_);
 }
 
 std::int64_t Statement::integer(int column) const {

@@ -14,8 +14,10 @@ namespace regatta::sqlite {
 /// One connection; one thread. Closes on destruction. Every failure is an IoError with the path and the next step.
 class Database {
  public:
-  /// Opens or creates. A lock that another process holds is waited for, ten seconds at most.
-  explicit Database(std::filesystem::path file);
+  /// kWrite opens or creates; a lock that another process holds is waited for, ten seconds at most. kRead opens what is
+  /// there and leaves no trace: for files and folders that may not be written.
+  enum class Access { kRead, kWrite };
+  explicit Database(std::filesystem::path file, Access access = Access::kWrite);
   ~Database();
   Database(const Database&) = delete;
   Database& operator=(const Database&) = delete;
@@ -33,8 +35,7 @@ class Database {
   sqlite3* handle_ = nullptr;
 };
 
-/// One prepared statement. Rows are read strictly: a column of another type than asked for is an IoError (a damaged
-/// file).
+/// One prepared statement. Rows are read strictly: a column of another type than asked for (damage) is an IoError.
 class Statement {
  public:
   Statement(const Database& database, const char* sql);
@@ -47,8 +48,6 @@ class Statement {
   Statement& bind(int parameter, std::string_view value);
   /// True: a row is there. False: done, and ready for new parameters.
   bool step();
-  /// Ready for new parameters before the last row was read.
-  void reset();
   std::int64_t integer(int column) const;
   std::string text(int column) const;
 

@@ -7,6 +7,7 @@
 #include "cluster/price_book.hpp"
 #include "cluster/spec.hpp"
 #include "coordinator/command.hpp"
+#include "coordinator/home.hpp"
 #include "coordinator/ownership.hpp"
 
 namespace regatta {

@@ -11,6 +11,7 @@
 #include "coordinator/command.hpp"
 #include "coordinator/comparison.hpp"
 #include "coordinator/dry_run.hpp"
+#include "coordinator/home.hpp"
 #include "coordinator/ownership.hpp"
 #include "coordinator/slots.hpp"
 #include "coordinator/text_table.hpp"

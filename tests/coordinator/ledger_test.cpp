@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "common/files.hpp"
+#include "coordinator/home.hpp"
 #include "samples.hpp"
 #include "tests/support/process.hpp"
 
@@ -204,7 +205,37 @@ TEST_F(LedgerTest, IsWhatTheDesignSays) {
                                           "source_seq", "kind", "schema", "body"));
 }
 
+TEST(EmptyLedger, BesideRunsIsSaid) {
+  const TemporaryFolder folder;
+  EXPECT_EQ(Ledger(folder.path() / "new.db").notice(), "");
+  folder.write("runs/01JZR1AAAAAAAAAAAAAAAAAAAA/job.yaml", "");
+  EXPECT_EQ(Ledger(folder.path() / "other.db").notice(), "") << "runs by hand come before the first ledger";
+  folder.write("ledger.db", "");
+  EXPECT_THAT(Ledger(folder.path() / "ledger.db").notice(), HasSubstr("is empty, but "));
+  EXPECT_EQ(Ledger(folder.path() / "ledger.db").notice(), "") << "said once";
+}
+
+/// Variables as they were before, when it goes.
+class KeptVariables {
+ public:
+  explicit KeptVariables(std::vector<const char*> names) {
+    for (const char* name : names) {
+      const char* value = std::getenv(name);
+      values_.emplace_back(name, value == nullptr ? std::nullopt : std::optional<std::string>(value));
+    }
+  }
+  ~KeptVariables() {
+    for (const auto& [name, value] : values_) value ? ::setenv(name, value->c_str(), 1) : ::unsetenv(name);
+  }
+  KeptVariables(const KeptVariables&) = delete;
+  KeptVariables& operator=(const KeptVariables&) = delete;
+
+ private:
+  std::vector<std::pair<const char*, std::optional<std::string>>> values_;
+};
+
 TEST(Home, OptionBeatsVariableBeatsDefault) {
+  const KeptVariables kept({"REGATTA_LEDGER", "REGATTA_HOME", "HOME"});
   ::unsetenv("REGATTA_LEDGER");
   ::setenv("REGATTA_HOME", "/tmp/a", 1);
   EXPECT_EQ(find_home({}).ledger, "/tmp/a/ledger.db");

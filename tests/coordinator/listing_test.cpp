@@ -1,6 +1,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
+#include "coordinator/ledger.hpp"
 #include "coordinator/question.hpp"
 #include "coordinator/run_listing.hpp"
 #include "coordinator/run_words.hpp"
@@ -10,6 +12,7 @@
 namespace regatta::test {
 namespace {
 
+namespace fs = std::filesystem;
 using testing::HasSubstr;
 
 /// A finished comparison, then a lone run that waits, an hour later.
@@ -84,6 +87,18 @@ TEST(List, JsonHasOneShapeForComparisonsAndLoneRuns) {
   EXPECT_EQ(json[1].at("runs")[0].at("test_accuracy"), 0.98);
 }
 
+TEST(ShowPage, NobodysWordsSteerATerminalOrLookLikeAField) {
+  State state = sample_state();
+  RunState& run = state.runs.at("01JZR1AAAAAAAAAAAAAAAAAAAA");
+  run.configuration = "a\x1b[2J";
+  run.reason = "gone\nstatus         done";
+  run.price->source = "list\x1b[31m";
+  run.attempts[0].start->ranks[0].host = "n1\x1b[2J";
+  const std::string page = to_page(run, false) + to_table(list_entries(state, {}), false);
+  EXPECT_EQ(page.find('\x1b'), std::string::npos) << page;
+  EXPECT_THAT(page, HasSubstr("gone\n               status         done\n"));
+}
+
 TEST(FindSubject, ByIdOrUniquePrefixInAnyCase) {
   const State state = sample_state();
   EXPECT_EQ(find_subject(state, "01JZR1AAAAAAAAAAAAAAAAAAAA").run->id.value, "01JZR1AAAAAAAAAAAAAAAAAAAA");
@@ -118,6 +133,40 @@ TEST(AskLedger, MakesNoLedgerWhereThereIsNone) {
   line.home = folder.path() / "home";
   EXPECT_TRUE(ask_ledger(line).state.runs.empty());
   EXPECT_FALSE(std::filesystem::exists(folder.path() / "home"));
+}
+
+TEST(AskLedger, ReadsWhereNothingMayBeWritten) {
+  const TemporaryFolder folder;
+  fs::permissions(folder.path(), fs::perms{0755});
+  const fs::path home = folder.path() / "home?#%41";  // what a URI would take for something else
+  { Ledger(home / "ledger.db").append(finished_run("01JZR1AAAAAAAAAAAAAAAAAAAA", "01JZC1AAAAAAAAAAAAAAAAAAAA")); }
+  fs::permissions(home / "ledger.db", fs::perms{0444});
+  fs::permissions(home, fs::perms{0555});
+  CommandLine line;
+  line.home = home;
+  ::unsetenv("REGATTA_LEDGER");
+  const bool root = ::geteuid() == 0;
+  constexpr uid_t kNobody = 65'534;
+  ASSERT_EQ(root ? ::seteuid(kNobody) : 0, 0);
+  std::size_t runs = 0;
+  std::string trouble;
+  try {
+    runs = ask_ledger(line).state.runs.size();
+  } catch (const Error& error) {
+    trouble = error.what();
+  }
+  ASSERT_EQ(root ? ::seteuid(0) : 0, 0);
+  EXPECT_EQ(runs, 1U) << trouble;
+  fs::permissions(home, fs::perms{0755});
+  EXPECT_EQ(std::distance(fs::directory_iterator(home), fs::directory_iterator()), 1) << "no trace";
+}
+
+TEST(AskLedger, SeesWhatStandsInTheLogOfARunningCoordinator) {
+  const TemporaryFolder folder;
+  Ledger writer(folder.path() / "ledger.db");
+  writer.append(finished_run("01JZR1AAAAAAAAAAAAAAAAAAAA", "01JZC1AAAAAAAAAAAAAAAAAAAA"));
+  const Ledger reader(folder.path() / "ledger.db", Ledger::Access::kRead);
+  EXPECT_EQ(load_state(reader).runs.size(), 1U);
 }
 
 TEST(ShowPage, TellsARunsStory) {
