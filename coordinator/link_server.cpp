@@ -197,8 +197,4 @@ std::string LinkServer::file_text() const {
   return Json{{"port", port()}, {"token", token()}}.dump() + "\n";
 }
 
-bool LinkServer::connected() const {
-  return impl_->trusted_caller();
-}
-
 }  // namespace regatta

@@ -30,8 +30,6 @@ class LinkServer {
   const std::string& token() const;
   /// The content of link.json.
   std::string file_text() const;
-  /// A caller that knew the token is on the line.
-  bool connected() const;
 
  private:
   struct Impl;

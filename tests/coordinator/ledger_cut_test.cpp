@@ -56,12 +56,12 @@ class LedgerCut : public testing::Test {
   std::vector<Event> whole_;
 };
 
-TEST_F(LedgerCut, AtEveryByteOfItsFile) {
+TEST_F(LedgerCut, AtBytesAllOverItsFile) {
   ledger_.reset();  // the last connection moves the write-ahead log into the file
   const std::string content = read_file(file_);
   ASSERT_GT(content.size(), 3U * 4096);
-  // Every byte around the places where something begins or ends, and every 23rd between (coprime to page and cell
-  // sizes).
+  // Every byte around the places where something begins or ends, and every 23rd between: coprime to page and cell
+  // sizes.
   std::size_t refused = 0;
   for (std::size_t size = 0; size < content.size(); ++size) {
     const std::size_t in_page = size % 4096;

@@ -33,8 +33,7 @@ class Recovery : public testing::Test {
  protected:
   Recovery() : files_(sample_plan(kOwnedRun)), ledger_file_(folder_.path() / "ledger.db") {}
 
-  /// A coordinator that appends `events` as its own and is killed in the middle of its work. Not reaped until the test
-  /// ends.
+  /// A coordinator that appends `events` as its own and is killed in the middle of its work; reaped when the test ends.
   Owner killed_coordinator(const std::function<std::vector<Event>(const Owner&)>& events) {
     int ready[2];
     EXPECT_EQ(::pipe(ready), 0);

@@ -108,6 +108,23 @@ TEST_F(ByHandTest, ImportingTwiceChangesNothing) {
   EXPECT_EQ(Ledger(home() / "ledger.db").events().size(), events);
 }
 
+TEST_F(ByHandTest, AnImportedRunTakesThePriceOfItsPool) {
+  const auto job = folder_.write("job.yaml", tiny_job({kOneCore}, 1));
+  const auto run_dir = run_by_hand(job, 1, folder_.path() / "hand");
+  const auto other = folder_.write("other.yaml", "pools:\n  there: {launcher: local}\n");
+  const auto refused = regatta({"import", run_dir, "--cluster", other});
+  EXPECT_EQ(refused.exit_code, 2) << refused.text();
+  EXPECT_THAT(refused.err, HasSubstr("known: there"));
+  EXPECT_FALSE(fs::exists(home() / "ledger.db"));
+  const auto cluster = folder_.write(
+      "cluster.yaml", "pools:\n  here: {launcher: local, price: {usd_per_node_hour: 7.25, source: a test}}\n");
+  const auto imported = regatta({"import", run_dir, "--cluster", cluster});
+  ASSERT_EQ(imported.exit_code, 0) << imported.text();
+  const Json shown = regatta_json({"show"});
+  EXPECT_EQ(shown.at("price").at("usd_per_node_hour"), "7.25");
+  EXPECT_EQ(shown.at("price").at("kind"), "measured");
+}
+
 class PriceTest : public SystemTest {
  protected:
   static std::string book(const std::string& usd) {

@@ -1,5 +1,6 @@
 // `regatta run` from outside: what it prints, what it leaves, what it records.
 
+#include <algorithm>
 #include <fstream>
 
 #include "common/files.hpp"
@@ -70,8 +71,12 @@ TEST_F(RunTest, InterleavesRepeats) {
       folder_.write("job.yaml", tiny_job({kOneCore, "{name: again, pool: here, ranks: 1}"}, 1) + "repeats: 2\n");
   const auto result = regatta({"run", job});
   ASSERT_EQ(result.exit_code, 0) << result.text();
+  auto all = runs();
+  std::sort(all.begin(), all.end(), [](const RunState& a, const RunState& b) {
+    return a.attempts.at(0).launched_at < b.attempts.at(0).launched_at;
+  });
   std::vector<std::string> order;
-  for (const auto& run_state : runs()) order.push_back(run_state.configuration + std::to_string(run_state.repeat));
+  for (const auto& run_state : all) order.push_back(run_state.configuration + std::to_string(run_state.repeat));
   EXPECT_THAT(order, ElementsAre("one-core1", "again1", "one-core2", "again2"));
 }
 
