@@ -38,8 +38,7 @@ Topology load_topology() {
 /// Hardware threads that this process may run on.
 Bitmap usable_threads(hwloc_topology_t topology) {
   Bitmap usable(hwloc_bitmap_alloc());
-  // The calling thread's, because that is what a launched rank inherits. Where it cannot be read there is none to
-  // respect.
+  // The calling thread's, because that is what a launched rank inherits. Where it cannot be read, there is none.
   if (hwloc_get_cpubind(topology, usable.get(), HWLOC_CPUBIND_THREAD) != 0)
     hwloc_bitmap_copy(usable.get(), hwloc_topology_get_allowed_cpuset(topology));
   hwloc_bitmap_and(usable.get(), usable.get(), hwloc_topology_get_allowed_cpuset(topology));

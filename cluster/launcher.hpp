@@ -33,9 +33,8 @@ struct ExitStatus {
   std::optional<int> signal;
 };
 
-/// The environment of a local launch: without what an outer mpirun or batch system says to its own ranks (a launch
-/// inside an allocation stays on this host), and with Open MPI's consent to run as root when `root`. Pure; entries are
-/// NAME=VALUE.
+/// The environment of a local launch, as NAME=VALUE: without what an outer mpirun or batch system says to its own ranks
+/// (a launch inside an allocation stays on this host), and with Open MPI's consent to run as root when `root`. Pure.
 std::vector<std::string> local_environment(const std::vector<std::string>& inherited, bool root);
 
 /// A running launch in a session of its own. It ends with this process: the child gets SIGTERM when its parent's main

@@ -1,8 +1,9 @@
-// The launcher `local`: ranks on this host, started by Open MPI's mpirun, or the worker itself when there is one rank.
+// The launcher `local`: ranks on this host, started by Open MPI's mpirun, or the worker itself when there is one rank
+// (see D-03).
 //
 // What mpirun is told, and why:
 //   --bind-to none    the worker pins itself to the cores in its plan; mpirun's own binding starts at core 0 for every
-//                     launch, so that two launches would share cores by accident
+//                     launch, so that two launches would share cores by accident (see D-02)
 //   --oversubscribe   slots were counted when the run was planned; mpirun must not count again and refuse
 //   mpi_yield_when_idle 1, contended only: waiting ranks give their core away instead of spinning on it
 // Transports stay Open MPI's choice: on one host it takes shared memory by itself. Naming them (pml ob1, btl

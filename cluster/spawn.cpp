@@ -1,6 +1,6 @@
-// fork and exec by hand, because posix_spawn and Boost.Process cannot set the death signal. Other threads may hold
-// locks at the fork, so the child calls only async-signal-safe functions: all memory is prepared before. A failed exec
-// travels back as errno through a close-on-exec pipe; its end of file means that the program runs.
+// fork and exec by hand, because posix_spawn and Boost.Process cannot set the death signal (see D-06). Other threads
+// may hold locks at the fork, so the child calls only async-signal-safe functions: all memory is prepared before. A
+// failed exec travels back as errno through a close-on-exec pipe; its end of file means that the program runs.
 #include "cluster/spawn.hpp"
 
 #include <fcntl.h>

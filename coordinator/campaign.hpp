@@ -1,6 +1,5 @@
 #pragma once
-// One comparison from its first event to its last run: every configuration, every repeat, whatever happens to one of
-// them.
+// One comparison from its first event to its last run: every configuration and repeat, whatever happens to one of them.
 
 #include <string>
 #include <vector>
@@ -17,8 +16,8 @@ struct CampaignResult {
 };
 
 /// Records the comparison and all its runs with their owner in one transaction, then runs them one after the other.
-/// A run that fails is recorded and said, and the next one goes on. After an interrupt the rest is recorded as
-/// cancelled. A run that a guest disturbed is recorded as contended.
+/// A run that fails is recorded and said, and the next one goes on; one that a guest disturbed is recorded as
+/// contended. After an interrupt the rest is recorded as cancelled.
 CampaignResult run_campaign(const Preparation& preparation, const std::vector<std::string>& argv,
                             const std::filesystem::path& home, SupervisorParts parts, const SlotLock& slots);
 

@@ -15,8 +15,7 @@ class App;
 
 namespace regatta {
 
-/// What all commands share. A chosen subcommand sets `chosen`; main.cpp then calls it and translates errors into exit
-/// codes.
+/// What all commands share. A chosen subcommand sets `chosen`; main.cpp calls it and makes errors exit codes.
 struct CommandLine {
   std::optional<std::filesystem::path> home;  ///< --home
   bool quiet = false;                         ///< --quiet: results only

@@ -22,8 +22,8 @@ std::optional<std::int64_t> start_time_of(std::int64_t pid);
 /// When it started, by the wall clock, within a second or so. Nothing as above.
 std::optional<Timestamp> started_at(std::int64_t pid);
 
-/// Processes whose command line has `--run-dir RUN_DIR`: the launcher and the ranks of a run. Not this process, no
-/// zombies.
+/// Processes whose command line has `--run-dir RUN_DIR`: the launcher and the ranks of a run. No zombies, and not this
+/// process.
 std::vector<std::int64_t> processes_of_run(const std::string& run_dir);
 
 /// Waits until processes_of_run is empty; past `patience` they are strays and are killed. True when none is left.

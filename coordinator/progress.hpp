@@ -29,8 +29,7 @@ std::string epoch_line(const ProgressView& view);
 /// "0:07", "12:30", "2:05:00"
 std::string clock_text(Duration duration);
 
-/// How far a run is: complete epochs and steps of the current one against the wanted epochs, or held time against
-/// max_time.
+/// How far a run is: epochs and the current one's steps against the wanted epochs, or held time against max_time.
 double fraction_done(int epoch, std::int64_t step, std::int64_t steps_per_epoch, std::optional<std::int64_t> epochs,
                      Duration trained, std::optional<double> max_time_s);
 /// From the pace so far; nothing before there is one.

@@ -1,6 +1,6 @@
 #pragma once
 // Timed runs never share slots: whoever measures holds a lock file, one for the machine, whatever home and whoever
-// asks. flock, so the kernel frees it on death.
+// asks. flock, so the kernel frees it on death (see D-08).
 
 #include <cstdint>
 #include <filesystem>

@@ -25,7 +25,7 @@ RunState& run_of(State& state, const Event& event) {
   return found->second;
 }
 
-/// Made when it is not there yet: the journal of an attempt may come before its launch is known, and never without one.
+/// Made by the attempt's first event, whichever it is: attempts stay in order, and none is there without an event.
 AttemptState& attempt_of(State& state, const Event& event) {
   auto& attempts = run_of(state, event).attempts;
   if (event.attempt < 1) throw IoError("attempt: expected 1 or more, found " + std::to_string(event.attempt));

@@ -27,7 +27,7 @@ struct Owner {
 Json to_json(const Owner&);  ///< the body of an `owner` event
 Owner owner_from_json(const Json&);
 
-/// {"total_usd": "0.01", "parts": {"startup": "0.001", ...}}; amounts are decimal text.
+/// {"total_usd": "0.01", "parts": {"startup": "0.001", ...}}; amounts are decimal text (see D-01).
 Json to_json(const Bill&);
 /// Throws IoError naming the key, or saying that the parts do not sum to the total.
 Bill bill_from_json(const Json&);

@@ -7,7 +7,7 @@
 
 namespace regatta {
 
-/// METRICS.md, "Comparison", has the rules. Rows that failed or are contended never win.
+/// METRICS.md, section 7, has the rules. Rows that failed or are contended never win.
 Verdict make_verdict(const std::vector<MeasuredRow>& rows, const Agreement& agreement);
 
 /// One question of the verdict: the row with the lowest mean, and whether it wins.

@@ -191,8 +191,7 @@ TEST(Bill, TheOddNanoGoesToTheLargestRemainder) {
   const auto price = price_of("0.000000001", Billing::kNode);
   EXPECT_EQ(text_of(make_bill(price, {}, {{.held = 3600s, .startup = 1200s, .epochs = {thirds}, .finished = true}})),
             (Parts{{"startup", "0.000000001"}}));
-  // 12 nanos an hour for 10 minutes are 2, over 3, 5 and 2 minutes: quotas 0.6, 1.0 and 0.4. Floors leave one, for the
-  // 0.6.
+  // 12 nanos an hour for 10 minutes are 2, over 3, 5 and 2 minutes: quotas 0.6, 1.0, 0.4. Floors leave one for the 0.6.
   const auto uneven = epoch_of({{Phase::kCompute, 300}, {Phase::kExchange, 120}}, 420);
   EXPECT_EQ(text_of(make_bill(price_of("0.000000012", Billing::kNode), {},
                               {{.held = 600s, .startup = 180s, .epochs = {uneven}, .finished = true}})),
