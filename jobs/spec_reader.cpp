@@ -16,7 +16,7 @@ namespace {
 // Far beyond any real job, and small enough that products of two stay within 64 bits.
 constexpr std::int64_t kMostSamples = 1'000'000'000'000;
 constexpr std::int64_t kWidest = 1'000'000;
-constexpr double kMostRate = 1e6;  // and an fp32 optimizer can hold it
+constexpr double kMostRate = 1e30;  // an fp32 optimizer can hold it
 
 void read_model(YamlMap& map, ModelSpec& model, const fs::path& folder) {
   const bool known = map.word("kind", "model", model.kind, kModelKinds).required("write kind: cnn, for example").good();
