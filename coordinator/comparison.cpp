@@ -56,6 +56,7 @@ std::vector<std::string> origins(const std::vector<const RunState*>& runs) {
 Comparison compare(const std::vector<const RunState*>& runs, const std::map<std::string, NanoUsd>& reprice) {
   const auto by_row = rows_of(runs);
   std::vector<MeasuredRow> measured;
+  measured.reserve(by_row.size());
   for (const auto& repeats : by_row) measured.push_back(measure(repeats, reprice));
   make_names_unique(by_row, measured);
 

@@ -145,6 +145,7 @@ class Import {
       if (events.empty() || events.front().body.at("type") != "start") return;
       where = (folder / "journal.jsonl").string() + ", ";
       std::vector<JournalLine> lines;
+      lines.reserve(events.size());
       for (const auto& event : events) lines.push_back(journal_line_from_json(event.body));
       check_imported_journal(plan, lines, epochs_);
       epochs_ += complete_epochs(lines);

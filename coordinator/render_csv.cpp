@@ -9,7 +9,7 @@ namespace {
 
 /// Quoted where the text holds a comma, a quote or a line break; quotes inside are doubled (RFC 4180, section 2).
 std::string field(const std::string& text) {
-  const std::string shown = printable_lines(text);
+  std::string shown = printable_lines(text);
   if (shown.find_first_of(",\"\n") == std::string::npos) return shown;
   std::string quoted = "\"";
   for (const char c : shown) quoted += c == '"' ? std::string("\"\"") : std::string(1, c);

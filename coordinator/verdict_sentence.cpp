@@ -25,6 +25,7 @@ std::string speed_margin(const std::vector<MeasuredRow>& rows, const Ranking& sp
       std::find_if(rows.begin(), rows.end(), [](const auto& measured) { return may_win(measured.row); });
   if (&*baseline != &winner && &*baseline != compared[0]) compared.push_back(&*baseline);
   std::vector<std::string> margins;
+  margins.reserve(compared.size());
   for (const auto* other : compared)
     margins.push_back(times(other->row.seconds_per_epoch.mean / winner.row.seconds_per_epoch.mean) + " as fast as " +
                       other->row.configuration);

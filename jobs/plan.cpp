@@ -108,13 +108,13 @@ BucketLimits buckets_from_json(const Json& json) {
 }
 
 std::string read_ulid(const Json& json, const char* key) {
-  const auto text = json_get<std::string>(json, key);
+  auto text = json_get<std::string>(json, key);
   if (!is_ulid(text)) json_bad(key, "a ULID", "\"" + text + "\"");
   return text;
 }
 
 std::string read_hash(const Json& json, const char* key) {
-  const auto text = json_get<std::string>(json, key);
+  auto text = json_get<std::string>(json, key);
   if (text.size() != kHashDigits || text.find_first_not_of("0123456789abcdef") != std::string::npos)
     json_bad(key, std::to_string(kHashDigits) + " hex digits", "\"" + text + "\"");
   return text;

@@ -108,7 +108,7 @@ std::pair<TensorView, Extent> read_entry(const Json& entry, std::span<const std:
                   tensor.dtype + " " + json_at(entry, "shape").dump() + ", found " +
                   std::to_string(offsets[1] - offsets[0]));
   tensor.bytes = data.subspan(offsets[0], offsets[1] - offsets[0]);
-  return {std::move(tensor), {offsets[0], offsets[1]}};
+  return {std::move(tensor), Extent{offsets[0], offsets[1]}};
 }
 
 std::map<std::string, std::string> read_metadata(const Json& json) {

@@ -89,7 +89,7 @@ TEST(AskedPrices, RefuseWhatMakesNoSense) {
       {{"here=1", "here=2"}, "priced twice"},
   };
   for (const auto& [texts, says] : table)
-    EXPECT_THAT(refusal([&] { asked_prices(texts, runs); }, ExitCode::kBadConfig), HasSubstr(says));
+    EXPECT_THAT(refusal([&, &asked = texts] { asked_prices(asked, runs); }, ExitCode::kBadConfig), HasSubstr(says));
 }
 
 }  // namespace
