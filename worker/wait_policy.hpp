@@ -10,7 +10,7 @@ namespace regatta {
 /// OMP_WAIT_POLICY or GOMP_SPINCOUNT. Call first of all, before threads and MPI.
 ///
 /// A thread that sleeps at every barrier wakes late; one that spins long keeps a core from the thread it waits for.
-/// Measured on two cores, cnn on MNIST with two threads, seconds an epoch (one thread: 5.8; beside a busy process 6.2):
+/// Measured on two cores (see D-10), cnn on MNIST, seconds an epoch with two threads; with one 5.8, or 6.2 when busy:
 ///                              passive   5000   20000   100000   active
 ///   nothing else running           4.6    3.6     3.6      4.0      3.6
 ///   beside a busy process           11     15      23        -       14
