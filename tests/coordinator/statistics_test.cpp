@@ -27,7 +27,8 @@ std::vector<double> symmetric_values(int count) {
 TEST(TInterval, MatchesPublishedQuantiles) {
   for (const auto& [degrees, t] : kTable) {
     const int count = degrees + 1;
-    const double deviation = std::sqrt(2.0 * (count / 2) / degrees);
+    const int pairs = count / 2;  // an odd count has its middle at the mean
+    const double deviation = std::sqrt(2.0 * pairs / degrees);
     const Interval interval = t_interval(symmetric_values(count));
     EXPECT_NEAR(interval.mean, 0, 1e-12);
     EXPECT_NEAR(*interval.high * std::sqrt(count) / deviation, t, 0.0005) << degrees << " degrees of freedom";

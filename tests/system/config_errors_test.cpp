@@ -13,6 +13,8 @@
 namespace regatta::test {
 namespace {
 
+const char* const kRegatta = REGATTA_BIN_DIR "/regatta";
+
 /// A folder with a job and a cluster file, and a home that should not come to be.
 class Desk {
  public:
@@ -22,8 +24,7 @@ class Desk {
   }
 
   ProcessResult run(const std::vector<std::string>& more = {}) const {
-    std::vector<std::string> argv{
-        REGATTA_BIN_DIR "/regatta", "run", "job.yaml", "--cluster", "cluster.yaml", "--home", "home"};
+    std::vector<std::string> argv{kRegatta, "run", "job.yaml", "--cluster", "cluster.yaml", "--home", "home"};
     argv.insert(argv.end(), more.begin(), more.end());
     const std::string user_home = (folder_.path() / "user").string();
     return test::run(argv, {.environment = {{"HOME", user_home}, {"REGATTA_PRICES", ""}}, .folder = folder_.path()});
@@ -137,8 +138,7 @@ TEST(ConfigErrors, AFileThatIsNoMapGivesOneFinding) {
 
 TEST(ConfigErrors, AFileThatIsNotThere) {
   const TemporaryFolder folder;
-  const auto result =
-      test::run({REGATTA_BIN_DIR "/regatta", "run", "no.yaml", "--home", "home"}, {.folder = folder.path()});
+  const auto result = test::run({kRegatta, "run", "no.yaml", "--home", "home"}, {.folder = folder.path()});
   EXPECT_EQ(result.exit_code, 2) << result.text();
   EXPECT_THAT(result.err, testing::HasSubstr("no.yaml: cannot read the job file (expected a file, found nothing)"));
   EXPECT_TRUE(fs::is_empty(folder.path()));
