@@ -72,12 +72,13 @@ TEST(LaunchScript, EveryArgumentSurvives) {
 
 TEST(LaunchScript, EveryArgumentSurvivesMpirunToo) {
   const test::TemporaryFolder folder;
-  std::vector<std::string> argv = {"mpirun",          "-np", "2", "--bind-to", "none", "--oversubscribe",
+  // One rank: mpirun mixes the lines of several.
+  std::vector<std::string> argv = {"mpirun",          "-np", "1", "--bind-to", "none", "--oversubscribe",
                                    "/usr/bin/printf", "[%s]"};
   argv.insert(argv.end(), kAwkward.begin(), kAwkward.end());
   const auto result = test::run({"/bin/sh", folder.write("launch.sh", launch_script(argv))});
   EXPECT_EQ(result.exit_code, 0) << result.text();
-  EXPECT_EQ(result.out, bracketed(kAwkward) + bracketed(kAwkward));
+  EXPECT_EQ(result.out, bracketed(kAwkward));
 }
 
 TEST(DescribeExit, SaysWhatEachCodeMeans) {
