@@ -36,10 +36,11 @@ std::int64_t positive(const Json& json, const char* key, std::int64_t least = 1)
   return value;
 }
 
-/// Three sizes; training and test set together fit 63 bits.
+/// Three sizes, or one for text; training and test set together fit 63 bits.
 void read_shape(const Json& json, DatasetIndex& index) {
   const Json& shape = json_at(json, "sample_shape");
-  if (!shape.is_array() || shape.size() != 3) json_bad("sample_shape", "[channels, height, width]", shape.dump());
+  const bool known = shape.is_array() && (shape.size() == 3 || shape.size() == 1);
+  if (!known) json_bad("sample_shape", "[channels, height, width] or [length]", shape.dump());
   if (index.train_count > std::numeric_limits<std::int64_t>::max() - index.test_count)
     json_bad("test_count", "counts whose sum fits 63 bits", std::to_string(index.test_count));
   std::int64_t product = index.train_count + index.test_count;
@@ -50,6 +51,27 @@ void read_shape(const Json& json, DatasetIndex& index) {
     index.sample_shape.push_back(size.get<std::int64_t>());
     product *= index.sample_shape.back();
   }
+}
+
+/// A number a channel, each finite and above `above`.
+std::vector<double> read_statistic(const Json& json, const char* key, const DatasetIndex& index, double above) {
+  auto values = json_get<std::vector<double>>(json, key);
+  const std::size_t expected = index.is_text() ? 0 : static_cast<std::size_t>(index.channels());
+  const std::string found = json_at(json, key).dump();
+  if (values.size() != expected) json_bad(key, fmt::format("{} numbers, one a channel", expected), found);
+  for (const double value : values)
+    if (!std::isfinite(value) || value <= above) json_bad(key, fmt::format("finite numbers above {}", above), found);
+  return values;
+}
+
+/// One class a byte, ascending; bytes are written as numbers, because not every one of them is a character.
+std::string read_alphabet(const Json& json, const DatasetIndex& index) {
+  const auto bytes = json_get<std::vector<std::uint8_t>>(json, "alphabet");
+  const bool fits = index.is_text() ? bytes.size() == static_cast<std::size_t>(index.classes) : bytes.empty();
+  if (!fits || !std::is_sorted(bytes.begin(), bytes.end()))
+    json_bad("alphabet", "as many ascending bytes as there are classes; none for images",
+             json_at(json, "alphabet").dump());
+  return {bytes.begin(), bytes.end()};
 }
 
 void read_files(const Json& json, DatasetIndex& index) {
@@ -72,7 +94,7 @@ void read_files(const Json& json, DatasetIndex& index) {
 std::int64_t DatasetIndex::sample_bytes() const {
   std::int64_t bytes = 1;
   for (const std::int64_t size : sample_shape) bytes *= size;
-  return bytes;
+  return is_text() ? bytes + 1 : bytes;
 }
 
 std::int64_t DatasetIndex::decoded_bytes() const {
@@ -143,6 +165,8 @@ Json to_json(const DatasetIndex& index) {
           {"sample_shape", index.sample_shape},
           {"mean", index.mean},
           {"deviation", index.deviation},
+          {"alphabet", std::vector<std::uint8_t>(index.alphabet.begin(), index.alphabet.end())},
+          {"skipped", index.skipped},
           {"files", files},
           {"key", index.key}};
 }
@@ -154,11 +178,10 @@ DatasetIndex dataset_index_from_json(const Json& json) {
   index.test_count = positive(json, "test_count");
   index.classes = positive(json, "classes", 2);
   read_shape(json, index);
-  index.mean = json_get<double>(json, "mean");
-  index.deviation = json_get<double>(json, "deviation");
-  if (!std::isfinite(index.mean)) json_bad("mean", "a finite number", json_at(json, "mean").dump());
-  if (!std::isfinite(index.deviation) || index.deviation <= 0)
-    json_bad("deviation", "a number above 0", json_at(json, "deviation").dump());
+  index.mean = read_statistic(json, "mean", index, std::numeric_limits<double>::lowest());
+  index.deviation = read_statistic(json, "deviation", index, 0);
+  index.alphabet = read_alphabet(json, index);
+  index.skipped = positive(json, "skipped", 0);
   read_files(json, index);
   index.key = json_get<std::string>(json, "key");
   if (const auto computed = content_key(index); computed != index.key)

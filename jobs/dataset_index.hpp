@@ -24,14 +24,22 @@ struct IndexedFile {
 struct DatasetIndex {
   DataFormat format = DataFormat::kIdx;
   std::int64_t train_count = 0, test_count = 0;
-  std::int64_t classes = 0;
-  std::vector<std::int64_t> sample_shape;  ///< (C, H, W)
-  double mean = 0, deviation = 1;          ///< of the training pixels scaled to [0, 1]; from exact integer sums
+  std::int64_t classes = 0;                ///< text: the size of the alphabet
+  std::vector<std::int64_t> sample_shape;  ///< images (C, H, W); text (length)
+  /// By channel, of the training pixels scaled to [0, 1], from exact integer sums; empty for text.
+  std::vector<double> mean, deviation;
+  std::string alphabet;      ///< text: the byte of each class, ascending; else empty
+  std::int64_t skipped = 0;  ///< damaged files left out (on_error: skip)
   std::vector<IndexedFile> files;
   std::string key;  ///< xxh3 over all of the above but the paths: the content, wherever it lies
   bool operator==(const DatasetIndex&) const = default;
 
-  std::int64_t sample_bytes() const;   ///< product of sample_shape; one byte an element
+  bool is_text() const { return sample_shape.size() == 1; }
+  std::int64_t channels() const { return is_text() ? 1 : sample_shape[0]; }
+  /// One byte an element. Images: the product of sample_shape, stored (H, W, C). Text: length + 1 classes, so that the
+  /// target of each of the first `length` is its successor.
+  std::int64_t sample_bytes() const;
+  std::int64_t targets_per_sample() const { return is_text() ? sample_shape[0] : 1; }
   std::int64_t decoded_bytes() const;  ///< both splits with their labels, as each node holds them
 };
 
@@ -55,8 +63,8 @@ DatasetIndex dataset_index_from_json(const Json&);
 /// The caller owns both (node-shared memory, mostly).
 enum class Split { kTrain, kTest };
 struct RawSamples {
-  std::uint8_t* pixels;  // (count, C, H, W) uint8
-  std::int64_t* labels;  // (count) int64 in [0, classes)
+  std::uint8_t* pixels;  // (count, H, W, C) uint8, or (count, length + 1) classes
+  std::int64_t* labels;  // (count) int64 in [0, classes); text: 0
 };
 /// Fills `out` with the split. Re-hashes each file and throws DataError when it changed after indexing.
 void decode_split(const DatasetIndex& index, std::uint64_t seed, Split split, RawSamples out);

@@ -138,8 +138,8 @@ DatasetIndex index_idx(const fs::path& folder) {
     index.files.push_back(describe(label_file, kIdxRoles[2 * half + 1]));
   }
   index.sample_shape = {1, train.rows, train.columns};
-  index.mean = train.pixels.mean();
-  index.deviation = train.pixels.deviation();
+  index.mean = {train.pixels.mean()};
+  index.deviation = {train.pixels.deviation()};
   return index;
 }
 

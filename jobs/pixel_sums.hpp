@@ -3,6 +3,8 @@
 
 #include <cstdint>
 #include <span>
+#include <utility>
+#include <vector>
 
 namespace regatta {
 
@@ -15,5 +17,10 @@ struct PixelSums {
   /// Of the whole population, not of a sample; 1 where all pixels are equal, so that dividing by it is safe.
   double deviation() const;
 };
+
+/// `pixels` are (H, W, C), `sums` has C entries.
+void add_by_channel(std::span<PixelSums> sums, std::span<const std::uint8_t> pixels);
+/// Means and deviations, one a channel.
+std::pair<std::vector<double>, std::vector<double>> statistics_of(std::span<const PixelSums> sums);
 
 }  // namespace regatta

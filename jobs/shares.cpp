@@ -37,4 +37,11 @@ PositionRange share_of(PositionRange range, std::span<const std::int64_t> weight
           range.begin + static_cast<std::int64_t>(size * through / total)};
 }
 
+PositionRange micro_batch(PositionRange global, std::int64_t parts, std::int64_t part) {
+  REGATTA_ENSURE(part >= 0 && part < parts, "a part beyond the last one");
+  const Wide size = global.size();
+  return {global.begin + static_cast<std::int64_t>(size * part / parts),
+          global.begin + static_cast<std::int64_t>(size * (part + 1) / parts)};
+}
+
 }  // namespace regatta

@@ -23,4 +23,8 @@ std::int64_t batches_per_epoch(std::int64_t count, std::int64_t batch_size);
 /// in rank order without gaps. A part may be empty. Weights >= 0, their sum > 0.
 PositionRange share_of(PositionRange range, std::span<const std::int64_t> weights, int rank);
 
+/// Part `part` of `parts` that a global batch is cut into for accumulation, as even as possible. Each rank then takes
+/// its share of every part, so that what a part holds does not depend on the number of ranks.
+PositionRange micro_batch(PositionRange global, std::int64_t parts, std::int64_t part);
+
 }  // namespace regatta

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <limits>
 #include <span>
+#include <tuple>
 
 #include "common/error.hpp"
 #include "common/splitmix.hpp"
@@ -32,16 +33,19 @@ std::uint64_t key_of(std::uint64_t seed, Stream stream, std::int64_t number) {
   return WordStream(key).next() + static_cast<std::uint64_t>(number) * 0xd1342543de82ef95U;  // odd: no two numbers meet
 }
 
-/// The prototype of one class: (C, H, W) uint8, each pixel 0 or 255.
+/// The prototype of one class: (H, W, C) uint8, each pixel 0 or 255.
 std::vector<std::uint8_t> prototype(const std::vector<std::int64_t>& shape, std::uint64_t seed, std::int64_t label) {
   WordStream words(key_of(seed, Stream::kPrototype, label));
   const std::int64_t height = shape[1], width = shape[2], across = (width + kSquare - 1) / kSquare;
-  std::vector<std::uint8_t> pixels;
+  std::vector<std::uint8_t> pixels(static_cast<std::size_t>(shape[0] * height * width));
   std::vector<std::uint8_t> row_of_squares(static_cast<std::size_t>(across));
   for (std::int64_t line = 0; line < shape[0] * height; ++line) {
     if (line % height % kSquare == 0)
       for (auto& square : row_of_squares) square = words.next() >> 63 != 0 ? 255 : 0;
-    for (std::int64_t x = 0; x < width; ++x) pixels.push_back(row_of_squares[static_cast<std::size_t>(x / kSquare)]);
+    const std::int64_t channel = line / height, y = line % height;
+    for (std::int64_t x = 0; x < width; ++x)
+      pixels[static_cast<std::size_t>((y * width + x) * shape[0] + channel)] =
+          row_of_squares[static_cast<std::size_t>(x / kSquare)];
   }
   return pixels;
 }
@@ -94,14 +98,14 @@ DatasetIndex index_synthetic(const SyntheticSpec& spec, std::uint64_t seed, std:
   const std::int64_t counted = std::clamp<std::int64_t>(kStatisticsBytes / index.sample_bytes(), 1, index.train_count);
   const auto patterns = prototypes(index, seed, counted);
   std::vector<std::uint8_t> pixels(static_cast<std::size_t>(index.sample_bytes()));
-  PixelSums sums;
+  const auto channels = static_cast<std::size_t>(index.channels());
+  std::vector<PixelSums> sums(channels);
   for (std::int64_t sample = 0; sample < counted; ++sample) {
     fill_sample(pixels, patterns[static_cast<std::size_t>(sample % index.classes)],
                 sample_key(seed, Split::kTrain, sample));
-    sums.add(pixels);
+    add_by_channel(sums, pixels);
   }
-  index.mean = sums.mean();
-  index.deviation = sums.deviation();
+  std::tie(index.mean, index.deviation) = statistics_of(sums);
   return index;
 }
 

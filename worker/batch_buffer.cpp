@@ -26,7 +26,7 @@ std::vector<std::int64_t> batch_shape(const Plan& plan, std::int64_t capacity) {
 
 Normalisation::Normalisation(const DatasetIndex& index) {
   for (std::size_t x = 0; x < double_.size(); ++x) {
-    double_[x] = (static_cast<double>(x) / 255 - index.mean) / index.deviation;
+    double_[x] = (static_cast<double>(x) / 255 - index.mean[0]) / index.deviation[0];
     single_[x] = static_cast<float>(double_[x]);
   }
 }
@@ -65,6 +65,7 @@ void BatchBuffer::fill(const DecodedSplit& split, const Normalisation& normalisa
     gather(inputs_.mutable_data_ptr<float>());
   batch_.inputs = inputs_.narrow(0, 0, count);
   batch_.targets = targets_.narrow(0, 0, count);
+  batch_.parts = {count};
   batch_.global_samples = global_samples;
 }
 

@@ -10,8 +10,9 @@ namespace regatta {
 
 /// This rank's part of one global batch. May hold 0 samples.
 struct Batch {
-  at::Tensor inputs;                  // (B, C, H, W) float32 or float64, normalised
-  at::Tensor targets;                 // (B) int64
+  at::Tensor inputs;                  // (B, C, H, W) float32 or float64, normalised; text (B, length) int64
+  at::Tensor targets;                 // (B) int64; text (B, length)
+  std::vector<std::int64_t> parts;    // samples of each of train.accumulate micro-batches, in order; they sum to B
   std::vector<std::int64_t> samples;  // (B) indices into the training set, as delivered
   std::int64_t global_samples = 0;    // over all ranks
 };

@@ -44,8 +44,8 @@ TEST(Idx, MnistIsWhatItsAuthorsPublished) {
   EXPECT_EQ(index.classes, 10);
   EXPECT_EQ(index.sample_shape, (std::vector<std::int64_t>{1, 28, 28}));
   // The numbers every tutorial knows as 0.1307 and 0.3081, here from exact rationals.
-  EXPECT_NEAR(index.mean, 0.13066047627384286, 1e-15);
-  EXPECT_NEAR(index.deviation, 0.3081078038564627, 1e-15);
+  EXPECT_NEAR(index.mean[0], 0.13066047627384286, 1e-15);
+  EXPECT_NEAR(index.deviation[0], 0.3081078038564627, 1e-15);
   ASSERT_EQ(index.files.size(), 4U);
   EXPECT_EQ(index.files[0].role, "train_images");
   EXPECT_EQ(index.files[0].bytes, 9'719'438);
@@ -72,8 +72,8 @@ TEST(Idx, ReadsTheTinySetByHand) {
   EXPECT_EQ(index.test_count, 2);
   EXPECT_EQ(index.classes, 3);
   EXPECT_EQ(index.sample_shape, (std::vector<std::int64_t>{1, 2, 3}));
-  EXPECT_DOUBLE_EQ(index.mean, 15.0 / 255);
-  EXPECT_DOUBLE_EQ(index.deviation, std::sqrt(125.0) / 255);  // of 0, 10, 20, 30
+  EXPECT_DOUBLE_EQ(index.mean[0], 15.0 / 255);
+  EXPECT_DOUBLE_EQ(index.deviation[0], std::sqrt(125.0) / 255);  // of 0, 10, 20, 30
   const Decoded test = decode(index, Split::kTest);
   EXPECT_EQ(test.pixels, (std::vector<std::uint8_t>{100, 100, 100, 100, 100, 100, 200, 200, 200, 200, 200, 200}));
   EXPECT_THAT(test.labels, testing::ElementsAre(2, 0));

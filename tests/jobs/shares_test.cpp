@@ -56,6 +56,15 @@ TEST(Shares, HandComputedParts) {
   }
 }
 
+TEST(Shares, MicroBatchesCutABatchEvenly) {
+  EXPECT_EQ(micro_batch({128, 256}, 1, 0), (PositionRange{128, 256}));
+  EXPECT_EQ(micro_batch({128, 256}, 4, 1), (PositionRange{160, 192}));
+  EXPECT_EQ(micro_batch({0, 10}, 3, 0), (PositionRange{0, 3}));
+  EXPECT_EQ(micro_batch({0, 10}, 3, 2), (PositionRange{6, 10}));
+  EXPECT_EQ(micro_batch({0, 1}, 2, 0), (PositionRange{0, 0}));  // a short last batch may leave a part empty
+  EXPECT_THROW(micro_batch({0, 10}, 3, 3), std::logic_error);
+}
+
 TEST(Shares, PartsTileTheRangeForRandomWeights) {
   std::mt19937_64 random(20);
   for (int trial = 0; trial < 2000; ++trial) {

@@ -24,8 +24,8 @@ Plan small_plan(std::int64_t count, std::int64_t batch, std::vector<std::int64_t
   plan.dataset.train_count = plan.dataset.test_count = count;
   plan.dataset.classes = 10;
   plan.dataset.sample_shape = {1, 2, 3};
-  plan.dataset.mean = 0.3;
-  plan.dataset.deviation = 0.25;
+  plan.dataset.mean = {0.3};
+  plan.dataset.deviation = {0.25};
   plan.placement.configuration = "small";
   plan.placement.ranks = static_cast<int>(shares.size());
   plan.shares = std::move(shares);
