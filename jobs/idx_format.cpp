@@ -10,6 +10,7 @@
 
 #include "common/error.hpp"
 #include "jobs/byte_source.hpp"
+#include "jobs/data_file.hpp"
 #include "jobs/idx_files.hpp"
 #include "jobs/pixel_sums.hpp"
 
@@ -146,11 +147,9 @@ DatasetIndex index_idx(const fs::path& folder) {
 namespace {
 
 ByteSource& unchanged(ByteSource& source, const IndexedFile& file) {
-  const std::string now = source.xxh3();
-  if (now != file.xxh3)
-    throw DataError(file.path.string() + ": changed after it was indexed: expected xxh3 " + file.xxh3 + " (" +
-                    std::to_string(file.bytes) + " bytes), found " + now + " (" + std::to_string(source.bytes()) +
-                    " bytes)\n  leave the data alone while a run lasts, and start the run again");
+  if (const std::string now = source.xxh3(); now != file.xxh3)
+    fail_changed(file.path, "xxh3 " + file.xxh3 + " (" + std::to_string(file.bytes) + " bytes)",
+                 now + " (" + std::to_string(source.bytes()) + " bytes)");
   return source;
 }
 
@@ -169,11 +168,18 @@ void decode_idx(const DatasetIndex& index, Split split, RawSamples out) {
     source.read(out.pixels, index.sample_bytes() * count, "pixels");
     source.expect_end("the pixels");
   }
-  ByteSource source(index.files[first + 1].path);
-  const auto labels = scan_labels(unchanged(source, index.files[first + 1]));
+  const auto labels = read_idx_labels(index, split);
+  std::copy(labels.begin(), labels.end(), out.labels);
+}
+
+std::vector<std::uint8_t> read_idx_labels(const DatasetIndex& index, Split split) {
+  const IndexedFile& file = index.files.at(split == Split::kTrain ? 1 : 3);
+  const std::int64_t count = split == Split::kTrain ? index.train_count : index.test_count;
+  ByteSource source(file.path);
+  auto labels = scan_labels(unchanged(source, file));
   REGATTA_ENSURE(static_cast<std::int64_t>(labels.size()) == count, "the index has another count than its file");
   expect_labels_below(source, labels, index.classes);
-  std::copy(labels.begin(), labels.end(), out.labels);
+  return labels;
 }
 
 }  // namespace regatta

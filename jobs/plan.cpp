@@ -2,6 +2,7 @@
 //   schema 1, run_id ULID, comparison_id ULID or null, job_id 32 hex digits, attempt >= 1, repeat >= 1
 //   training   {name, model, data, train, stop}: the job file's keys, every default spelled out
 //   dataset    {format, train_count, test_count, classes, sample_shape, mean, deviation, files, key}
+//   data_placement  node_shared (decoded once a node) | streamed (read sample by sample); absent means node_shared
 //   placement  {configuration, pool, backend, nodes, ranks, threads, cores_per_node, contended, cores}
 //   shares     [weight by rank]
 //   buckets    {first_bytes, other_bytes}
@@ -14,6 +15,7 @@
 #include <set>
 #include <utility>
 
+#include "common/enum_text.hpp"
 #include "common/error.hpp"
 #include "jobs/shares.hpp"
 #include "jobs/spec_reader.hpp"
@@ -23,6 +25,7 @@ namespace regatta {
 
 namespace {
 
+constexpr EnumText<bool, 2> kDataPlacements{{{{false, "node_shared"}, {true, "streamed"}}}};
 constexpr std::size_t kHashDigits = 32;  // XXH3 with 128 bits
 
 template <class T>
@@ -161,6 +164,7 @@ Json to_json(const Plan& plan) {
           {"repeat", plan.repeat},
           {"training", to_json(plan.training)},
           {"dataset", to_json(plan.dataset)},
+          {"data_placement", kDataPlacements.text(plan.streamed)},
           {"placement", to_json(plan.placement)},
           {"shares", plan.shares},
           {"buckets", {{"first_bytes", plan.buckets.first_bytes}, {"other_bytes", plan.buckets.other_bytes}}},
@@ -178,6 +182,7 @@ Plan plan_from_json(const Json& json) {
   plan.repeat = at_least_one<int>(json, "repeat");
   plan.training = read_part(json, "training", training_spec_from_json);
   plan.dataset = read_part(json, "dataset", dataset_index_from_json);
+  plan.streamed = json.contains("data_placement") && kDataPlacements.from_json(json, "data_placement");
   plan.placement = read_part(json, "placement", placement_from_json);
   plan.shares = read_shares(json, plan.placement.ranks);
   plan.buckets = read_part(json, "buckets", buckets_from_json);

@@ -32,6 +32,7 @@ struct Plan {
   int attempt = 1, repeat = 1;
   TrainingSpec training;
   DatasetIndex dataset;
+  bool streamed = false;  ///< samples are read one by one while it trains, because they do not fit decoded
   Placement placement;
   std::vector<std::int64_t> shares;  ///< weight by rank, see shares.hpp
   BucketLimits buckets;

@@ -17,8 +17,14 @@ class SampleReader {
   virtual std::int64_t read(std::int64_t sample, std::uint8_t* bytes) = 0;
 };
 
-/// Can single samples of this dataset be read? Not out of the middle of a gzip file.
+/// Can single samples of this dataset be read? Not out of the middle of a gzip file. Touches no file.
 bool can_read_samples(const DatasetIndex& index);
+/// Needs can_read_samples().
 std::unique_ptr<SampleReader> open_samples(const DatasetIndex& index, std::uint64_t seed, Split split);
+
+/// Hashes the files that many samples share (idx, text) and throws DataError when one changed after indexing. Call it
+/// once a node before its readers are opened: they notice only what is written to such a file later. Images are checked
+/// one by one as they are read. Takes reading_allowance(the files' bytes) at most.
+void expect_unchanged(const DatasetIndex& index);
 
 }  // namespace regatta

@@ -4,6 +4,7 @@
 #include <limits>
 #include <span>
 #include <tuple>
+#include <unordered_map>
 
 #include "common/error.hpp"
 #include "common/splitmix.hpp"
@@ -82,6 +83,26 @@ void expect_sizes_fit(const SyntheticSpec& spec) {
   }
 }
 
+class SyntheticImages final : public SampleReader {
+ public:
+  SyntheticImages(const DatasetIndex& index, std::uint64_t seed, Split split)
+      : index_(index), seed_(seed), split_(split) {}
+
+  std::int64_t read(std::int64_t sample, std::uint8_t* bytes) override {
+    const std::int64_t label = sample % index_.classes;
+    auto [entry, is_new] = patterns_.try_emplace(label);
+    if (is_new) entry->second = prototype(index_.sample_shape, seed_, label);
+    fill_sample({bytes, entry->second.size()}, entry->second, sample_key(seed_, split_, sample));
+    return label;
+  }
+
+ private:
+  const DatasetIndex& index_;
+  std::uint64_t seed_;
+  Split split_;
+  std::unordered_map<std::int64_t, std::vector<std::uint8_t>> patterns_;  // by class
+};
+
 }  // namespace
 
 DatasetIndex index_synthetic(const SyntheticSpec& spec, std::uint64_t seed, std::int64_t memory_bytes) {
@@ -118,6 +139,10 @@ void decode_synthetic(const DatasetIndex& index, std::uint64_t seed, Split split
     fill_sample({out.pixels + static_cast<std::size_t>(sample) * bytes, bytes},
                 patterns[static_cast<std::size_t>(out.labels[sample])], sample_key(seed, split, sample));
   }
+}
+
+std::unique_ptr<SampleReader> open_synthetic_samples(const DatasetIndex& index, std::uint64_t seed, Split split) {
+  return std::make_unique<SyntheticImages>(index, seed, split);
 }
 
 }  // namespace regatta

@@ -2,7 +2,10 @@
 // Synthetic images: as many as wanted, without a file, that a model can learn. A sample is a pure function of (seed,
 // split, sample), so that every rank on every machine has the same data.
 
+#include <memory>
+
 #include "jobs/dataset_index.hpp"
+#include "jobs/sample_reader.hpp"
 
 namespace regatta {
 
@@ -21,5 +24,8 @@ DatasetIndex index_synthetic(const SyntheticSpec& spec, std::uint64_t seed, std:
 
 /// See decode_split.
 void decode_synthetic(const DatasetIndex& index, std::uint64_t seed, Split split, RawSamples out);
+
+/// See open_samples. Keeps the prototypes of the classes that were asked for.
+std::unique_ptr<SampleReader> open_synthetic_samples(const DatasetIndex& index, std::uint64_t seed, Split split);
 
 }  // namespace regatta

@@ -67,6 +67,7 @@ void expect_equal(const Plan& a, const Plan& b) {
   EXPECT_EQ(a.repeat, b.repeat);
   EXPECT_EQ(a.training, b.training);
   EXPECT_EQ(a.dataset, b.dataset);
+  EXPECT_EQ(a.streamed, b.streamed);
   EXPECT_EQ(a.placement, b.placement);
   EXPECT_EQ(a.shares, b.shares);
   EXPECT_EQ(a.buckets, b.buckets);
@@ -95,6 +96,7 @@ TEST(Plan, RoundTrip) {
   plan.shares = {3, 0};
   plan.attempt = 7;
   plan.buckets = {1, 2};
+  plan.streamed = true;
   expect_equal(plan_from_json(through_text(to_json(plan))), plan);
 }
 
