@@ -2,37 +2,24 @@
 
 #include <algorithm>
 #include <array>
+#include <limits>
 #include <utility>
 
 #include "common/error.hpp"
-#include "common/files.hpp"
-#include "common/hash.hpp"
 
 namespace regatta {
 
 namespace {
 
-constexpr std::size_t kFileLimit = std::size_t{1} << 36;  // 64 GiB, far above any idx file that fits into memory
-constexpr std::int64_t kDeflateLimit = 1032;              // zlib, technical details: deflate shrinks by 1032:1 at most
+constexpr std::size_t kPieceBytes = std::size_t{1} << 20;
+constexpr std::int64_t kDeflateLimit = 1032;  // zlib, technical details: deflate shrinks by 1032:1 at most
 constexpr std::int64_t kZlibPiece = std::int64_t{1} << 30;  // zlib counts in 32 bits
 const char* const kAgain = "the file is damaged or was not copied whole: fetch it again";
 
-bool begins_gzip(const std::string& content, std::size_t at) {
-  return content.size() >= at + 2 && content[at] == '\x1f' && content[at + 1] == '\x8b';
-}
-
-std::string content_of(const std::filesystem::path& path) {
-  try {
-    return read_file(path, kFileLimit);
-  } catch (const IoError& error) {
-    throw DataError(std::string(error.what()) + "\n  check data.path and the file's permissions");
-  }
-}
-
 }  // namespace
 
-ByteSource::ByteSource(std::filesystem::path path) : path_(std::move(path)), content_(content_of(path_)) {
-  gzip_ = begins_gzip(content_, 0);
+ByteSource::ByteSource(std::filesystem::path path) : file_(std::move(path)), piece_(kPieceBytes) {
+  gzip_ = at_gzip_header();
   if (!gzip_) return;
   constexpr int kGzip = 15 + 16;  // the largest window, gzip header and checksum
   const int result = inflateInit2(&stream_, kGzip);
@@ -44,25 +31,48 @@ ByteSource::~ByteSource() {
   if (gzip_) inflateEnd(&stream_);
 }
 
-std::string ByteSource::xxh3() const {
-  return xxh3_hex(content_);
+std::size_t ByteSource::fetch(std::size_t count) {
+  if (end_ - begin_ >= count) return end_ - begin_;
+  std::copy(piece_.begin() + static_cast<std::ptrdiff_t>(begin_), piece_.begin() + static_cast<std::ptrdiff_t>(end_),
+            piece_.begin());
+  end_ -= begin_;
+  begin_ = 0;
+  const std::int64_t got = file_.read_at(fetched_, piece_.data() + end_, static_cast<std::int64_t>(kPieceBytes - end_));
+  hash_.add(piece_.data() + end_, static_cast<std::size_t>(got));
+  fetched_ += got;
+  end_ += static_cast<std::size_t>(got);
+  return end_ - begin_;
+}
+
+std::string ByteSource::xxh3() {
+  do {
+    begin_ = end_;
+  } while (fetch(1) > 0);
+  return hash_.hex();
+}
+
+bool ByteSource::at_gzip_header() {
+  return fetch(2) >= 2 && piece_[begin_] == 0x1f && piece_[begin_ + 1] == 0x8b;
 }
 
 std::int64_t ByteSource::largest_decoded_bytes() const {
-  return gzip_ ? bytes() * kDeflateLimit : bytes();  // at most 2^36 x 1032: no overflow
+  const std::int64_t most = std::numeric_limits<std::int64_t>::max() / kDeflateLimit;
+  return gzip_ ? std::min(bytes(), most) * kDeflateLimit : bytes();
 }
 
 void ByteSource::fail(std::int64_t position, const std::string& message, const std::string& advice) const {
-  throw DataError(path_.string() + ": byte " + std::to_string(position) + (gzip_ ? " of the unpacked file" : "") +
+  throw DataError(path().string() + ": byte " + std::to_string(position) + (gzip_ ? " of the unpacked file" : "") +
                   ": " + message + "\n  " + advice);
 }
 
 bool ByteSource::next_member() {
-  if (consumed_ == content_.size()) return false;
-  if (!begins_gzip(content_, consumed_))
-    throw DataError(path_.string() + ": byte " + std::to_string(consumed_) +
-                    ": expected the end of the gzip data, found " + std::to_string(content_.size() - consumed_) +
+  if (fetch(1) == 0) return false;
+  if (!at_gzip_header()) {
+    const std::int64_t consumed = fetched_ - static_cast<std::int64_t>(end_ - begin_);
+    throw DataError(path().string() + ": byte " + std::to_string(consumed) +
+                    ": expected the end of the gzip data, found " + std::to_string(bytes() - consumed) +
                     " more bytes\n  " + kAgain);
+  }
   REGATTA_ENSURE(inflateReset(&stream_) == Z_OK, "zlib does not start again");
   return true;
 }
@@ -72,11 +82,11 @@ std::int64_t ByteSource::inflate_some(std::uint8_t* out, std::int64_t count) {
   stream_.avail_out = static_cast<uInt>(std::min(count, kZlibPiece));
   const uInt wanted = stream_.avail_out;
   while (stream_.avail_out > 0 && !ended_) {
-    const std::size_t piece = std::min(content_.size() - consumed_, static_cast<std::size_t>(kZlibPiece));
-    stream_.next_in = reinterpret_cast<Bytef*>(content_.data()) + consumed_;  // zlib reads it only
+    const std::size_t piece = fetch(1);
+    stream_.next_in = piece_.data() + begin_;
     stream_.avail_in = static_cast<uInt>(piece);
     const int result = inflate(&stream_, Z_NO_FLUSH);
-    consumed_ += piece - stream_.avail_in;
+    begin_ += piece - stream_.avail_in;
     if (result == Z_STREAM_END) {
       ended_ = !next_member();
     } else if (result == Z_BUF_ERROR) {
@@ -93,17 +103,19 @@ std::int64_t ByteSource::inflate_some(std::uint8_t* out, std::int64_t count) {
 
 std::int64_t ByteSource::read_some(std::uint8_t* out, std::int64_t count) {
   std::int64_t got = 0;
-  if (gzip_) {
-    while (got < count && !ended_) {
-      const std::int64_t piece = inflate_some(out + got, count - got);
-      got += piece;
-      position_ += piece;
+  while (got < count && !ended_) {
+    std::int64_t piece = 0;
+    if (gzip_) {
+      piece = inflate_some(out + got, count - got);
+    } else {
+      piece = std::min(count - got, static_cast<std::int64_t>(fetch(1)));
+      std::copy_n(piece_.begin() + static_cast<std::ptrdiff_t>(begin_), piece, out + got);
+      begin_ += static_cast<std::size_t>(piece);
+      ended_ = piece == 0;
     }
-    return got;
+    got += piece;
+    position_ += piece;
   }
-  got = std::min(count, bytes() - position_);
-  std::copy_n(content_.data() + position_, got, out);
-  position_ += got;
   return got;
 }
 
@@ -121,6 +133,22 @@ void ByteSource::expect_end(const std::string& what) {
   if (read_some(extra.data(), 1) != 0)
     fail(end, "expected the end of the file after " + what + ", found more bytes",
          "the counts in the header are wrong, or something was appended: fetch it again");
+}
+
+void decode_unchanged(const std::filesystem::path& path, const std::string& xxh3,
+                      const std::function<void(ByteSource&)>& decode) {
+  ByteSource source(path);
+  const auto compare = [&] {
+    if (const std::string now = source.xxh3(); now != xxh3)
+      fail_changed(path, "xxh3 " + xxh3, now + " (" + std::to_string(source.bytes()) + " bytes)");
+  };
+  try {
+    decode(source);
+  } catch (const DataError&) {
+    compare();
+    throw;
+  }
+  compare();
 }
 
 }  // namespace regatta

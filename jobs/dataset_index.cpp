@@ -6,17 +6,17 @@
 #include <cmath>
 #include <limits>
 
-#include "common/enum_text.hpp"
 #include "common/hash.hpp"
 #include "jobs/idx_files.hpp"
 #include "jobs/idx_format.hpp"
+#include "jobs/spec_words.hpp"
 #include "jobs/synthetic.hpp"
+#include "jobs/synthetic_text.hpp"
+#include "jobs/text_format.hpp"
 
 namespace regatta {
 
 namespace {
-
-constexpr EnumText<DataFormat, 2> kFormat{{{{DataFormat::kIdx, "idx"}, {DataFormat::kSynthetic, "synthetic"}}}};
 
 [[noreturn]] void refuse(const std::string& what) {
   throw ConfigError("data.format: " + what + " is not in this version\n  use idx, or synthetic with shape and classes");
@@ -74,16 +74,23 @@ std::string read_alphabet(const Json& json, const DatasetIndex& index) {
   return {bytes.begin(), bytes.end()};
 }
 
+/// Of the files that an index of this format lists, in order.
+std::vector<std::string> file_roles(DataFormat format) {
+  if (format == DataFormat::kIdx) return {kIdxRoles.begin(), kIdxRoles.end()};
+  if (format == DataFormat::kText) return {kTextRole};
+  return {};
+}
+
 void read_files(const Json& json, DatasetIndex& index) {
   const Json& files = json_at(json, "files");
-  const std::size_t expected = index.format == DataFormat::kIdx ? kIdxRoles.size() : 0;
-  if (!files.is_array() || files.size() != expected)
-    json_bad("files", "a list of " + std::to_string(expected),
+  const std::vector<std::string> roles = file_roles(index.format);
+  if (!files.is_array() || files.size() != roles.size())
+    json_bad("files", "a list of " + std::to_string(roles.size()),
              files.is_array() ? std::to_string(files.size()) : files.dump());
-  for (std::size_t i = 0; i < expected; ++i) {
+  for (std::size_t i = 0; i < roles.size(); ++i) {
     IndexedFile file{json_get<std::string>(files[i], "role"), json_get<std::string>(files[i], "path"),
                      positive(files[i], "bytes"), json_get<std::string>(files[i], "xxh3")};
-    if (file.role != kIdxRoles[i]) json_bad("files.role", kIdxRoles[i], file.role);
+    if (file.role != roles[i]) json_bad("files.role", roles[i], file.role);
     if (!file.path.is_absolute()) json_bad("files.path", "an absolute path", "\"" + file.path.string() + "\"");
     index.files.push_back(std::move(file));
   }
@@ -113,10 +120,14 @@ void expect_fits_memory(const DatasetIndex& index, std::int64_t memory_bytes) {
 }
 
 std::int64_t bytes_to_index(const DataSpec& data) {
-  if (data.format != DataFormat::kIdx) return kStatisticsBytes;
+  if (data.format == DataFormat::kSynthetic) return kStatisticsBytes;
+  std::vector<std::filesystem::path> files;
+  if (data.format == DataFormat::kText) files.push_back(data.path);
+  if (data.format == DataFormat::kIdx)
+    for (const auto& file : find_idx_files(data.path)) files.push_back(file);
   std::int64_t bytes = 0;
-  for (const auto& file : find_idx_files(data.path)) {
-    std::error_code unreadable;  // index_idx() says why
+  for (const auto& file : files) {
+    std::error_code unreadable;  // index_dataset() says why
     const auto size = std::filesystem::file_size(file, unreadable);
     if (!unreadable) bytes += static_cast<std::int64_t>(size);
   }
@@ -136,29 +147,44 @@ DatasetIndex index_dataset(const DataSpec& data, std::uint64_t seed, std::int64_
       expect_fits_memory(index, memory_bytes);
       break;
     case DataFormat::kSynthetic:
-      if (data.synthetic.shape.empty()) refuse("synthetic text");
-      index = index_synthetic(data.synthetic, seed, memory_bytes);
+      if (data.synthetic.length > 0) {
+        index = index_synthetic_text(data.synthetic);
+        expect_fits_memory(index, memory_bytes);
+      } else {
+        index = index_synthetic(data.synthetic, seed, memory_bytes);
+      }
       break;
     case DataFormat::kImageFolder:
       refuse("imagefolder");
     case DataFormat::kText:
-      refuse("text");
+      index = index_text(data.path, data.length);
+      expect_fits_memory(index, memory_bytes);
+      break;
   }
   index.key = content_key(index);
   return index;
 }
 
 void decode_split(const DatasetIndex& index, std::uint64_t seed, Split split, RawSamples out) {
-  if (index.format == DataFormat::kIdx) return decode_idx(index, split, out);
-  REGATTA_ENSURE(index.format == DataFormat::kSynthetic, "an index of a format that nobody indexes");
-  decode_synthetic(index, seed, split, out);
+  switch (index.format) {
+    case DataFormat::kIdx:
+      return decode_idx(index, split, out);
+    case DataFormat::kText:
+      return decode_text(index, split, out);
+    case DataFormat::kSynthetic:
+      return index.is_text() ? decode_synthetic_text(index, seed, split, out)
+                             : decode_synthetic(index, seed, split, out);
+    case DataFormat::kImageFolder:
+      break;
+  }
+  REGATTA_ENSURE(false, "an index of a format that nobody indexes");
 }
 
 Json to_json(const DatasetIndex& index) {
   Json files = Json::array();
   for (const auto& file : index.files)
     files.push_back({{"role", file.role}, {"path", file.path.string()}, {"bytes", file.bytes}, {"xxh3", file.xxh3}});
-  return {{"format", kFormat.text(index.format)},
+  return {{"format", kDataFormats.text(index.format)},
           {"train_count", index.train_count},
           {"test_count", index.test_count},
           {"classes", index.classes},
@@ -173,7 +199,7 @@ Json to_json(const DatasetIndex& index) {
 
 DatasetIndex dataset_index_from_json(const Json& json) {
   DatasetIndex index;
-  index.format = kFormat.from_json(json, "format");
+  index.format = kDataFormats.from_json(json, "format");
   index.train_count = positive(json, "train_count");
   index.test_count = positive(json, "test_count");
   index.classes = positive(json, "classes", 2);

@@ -14,7 +14,7 @@
 namespace regatta {
 
 struct IndexedFile {
-  std::string role;            ///< train_images | train_labels | test_images | test_labels
+  std::string role;            ///< idx: train_images | train_labels | test_images | test_labels; text: text
   std::filesystem::path path;  ///< absolute
   std::int64_t bytes = 0;      ///< on disk, compressed or not
   std::string xxh3;            ///< of those bytes

@@ -10,7 +10,6 @@
 
 #include "common/error.hpp"
 #include "jobs/byte_source.hpp"
-#include "jobs/data_file.hpp"
 #include "jobs/idx_files.hpp"
 #include "jobs/pixel_sums.hpp"
 
@@ -102,7 +101,7 @@ void expect_labels_below(const ByteSource& source, std::span<const std::uint8_t>
               "the test set has a class that is never trained: correct the labels, or " + std::string(kFetch));
 }
 
-IndexedFile describe(const ByteSource& source, const char* role) {
+IndexedFile describe(ByteSource& source, const char* role) {
   return {role, source.path(), source.bytes(), source.xxh3()};
 }
 
@@ -144,30 +143,17 @@ DatasetIndex index_idx(const fs::path& folder) {
   return index;
 }
 
-namespace {
-
-ByteSource& unchanged(ByteSource& source, const IndexedFile& file) {
-  if (const std::string now = source.xxh3(); now != file.xxh3)
-    fail_changed(file.path, "xxh3 " + file.xxh3 + " (" + std::to_string(file.bytes) + " bytes)",
-                 now + " (" + std::to_string(source.bytes()) + " bytes)");
-  return source;
-}
-
-}  // namespace
-
 void decode_idx(const DatasetIndex& index, Split split, RawSamples out) {
   const std::size_t first = split == Split::kTrain ? 0 : 2;
   REGATTA_ENSURE(index.files.size() == 4 && index.files[first].role == kIdxRoles[first], "an idx index has four files");
   const std::int64_t count = split == Split::kTrain ? index.train_count : index.test_count;
-  {
-    ByteSource source(index.files[first].path);
+  decode_unchanged(index.files[first].path, index.files[first].xxh3, [&](ByteSource& source) {
     auto expected = index.sample_shape;
     expected[0] = count;  // (C = 1, H, W) to (count, H, W)
-    REGATTA_ENSURE(read_header(unchanged(source, index.files[first]), 3) == expected,
-                   "the index has other sizes than its file");
+    if (read_header(source, 3) != expected) source.fail(4, "expected the sizes of the index, found others", kFetch);
     source.read(out.pixels, index.sample_bytes() * count, "pixels");
     source.expect_end("the pixels");
-  }
+  });
   const auto labels = read_idx_labels(index, split);
   std::copy(labels.begin(), labels.end(), out.labels);
 }
@@ -175,10 +161,13 @@ void decode_idx(const DatasetIndex& index, Split split, RawSamples out) {
 std::vector<std::uint8_t> read_idx_labels(const DatasetIndex& index, Split split) {
   const IndexedFile& file = index.files.at(split == Split::kTrain ? 1 : 3);
   const std::int64_t count = split == Split::kTrain ? index.train_count : index.test_count;
-  ByteSource source(file.path);
-  auto labels = scan_labels(unchanged(source, file));
-  REGATTA_ENSURE(static_cast<std::int64_t>(labels.size()) == count, "the index has another count than its file");
-  expect_labels_below(source, labels, index.classes);
+  std::vector<std::uint8_t> labels;
+  decode_unchanged(file.path, file.xxh3, [&](ByteSource& source) {
+    labels = scan_labels(source);
+    if (static_cast<std::int64_t>(labels.size()) != count)
+      source.fail(4, "expected the count of the index, found another", kFetch);
+    expect_labels_below(source, labels, index.classes);
+  });
   return labels;
 }
 

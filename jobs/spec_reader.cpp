@@ -71,7 +71,7 @@ void read_data(YamlMap& map, DataSpec& data, const fs::path& folder) {
   (synthetic ? made.length : data.length) = length;
   YamlField vocabulary =
       map.integer("vocabulary", made.vocabulary).only(is(DataFormat::kSynthetic), "format: synthetic");
-  vocabulary.at_least(1).at_most(kWidest);
+  vocabulary.at_least(2).at_most(256);  // one byte a symbol
   if (known && data.format == DataFormat::kText) characters.required("write length: 64, for example");
   if (!synthetic) return;
   samples.required("write samples: 12800, for example");

@@ -7,32 +7,12 @@
 #include <unordered_map>
 
 #include "common/error.hpp"
-#include "common/splitmix.hpp"
 #include "jobs/pixel_sums.hpp"
+#include "jobs/synthetic_words.hpp"
 
 namespace regatta {
 
 namespace {
-
-/// SplitMix64: a stream of 64-bit words from a key.
-class WordStream {
- public:
-  explicit WordStream(std::uint64_t key) : state_(key) {}
-  std::uint64_t next() {
-    state_ += kGoldenStride;
-    return mix64(state_);
-  }
-
- private:
-  std::uint64_t state_;
-};
-
-enum class Stream : std::uint64_t { kPrototype = 1, kTrain = 2, kTest = 3 };
-
-std::uint64_t key_of(std::uint64_t seed, Stream stream, std::int64_t number) {
-  const std::uint64_t key = WordStream(seed).next() + static_cast<std::uint64_t>(stream);
-  return WordStream(key).next() + static_cast<std::uint64_t>(number) * 0xd1342543de82ef95U;  // odd: no two numbers meet
-}
 
 /// The prototype of one class: (H, W, C) uint8, each pixel 0 or 255.
 std::vector<std::uint8_t> prototype(const std::vector<std::int64_t>& shape, std::uint64_t seed, std::int64_t label) {
@@ -66,10 +46,6 @@ void fill_sample(std::span<std::uint8_t> out, const std::vector<std::uint8_t>& p
     if (i % 8 == 0) word = words.next();
     out[i] = static_cast<std::uint8_t>((pattern[i] + 2 * ((word >> (i % 8 * 8)) & 255)) / 3);
   }
-}
-
-std::uint64_t sample_key(std::uint64_t seed, Split split, std::int64_t sample) {
-  return key_of(seed, split == Split::kTrain ? Stream::kTrain : Stream::kTest, sample);
 }
 
 /// Throws DataError when samples x shape does not fit 63 bits.

@@ -26,5 +26,19 @@ TEST(Hash, AFileHashesAsItsBytes) {
   EXPECT_THROW(xxh3_file_hex(folder.path() / "missing"), DataError);
 }
 
+TEST(Hash, NumbersAndPiecesGiveTheSameText) {
+  const std::string content = "the same bytes, whole or in pieces";
+  const std::string hex = xxh3_hex(content);
+  const Hash128 number = xxh3_128(content.data(), content.size());
+  EXPECT_EQ(to_hex(number), hex);
+  EXPECT_EQ(parse_hash(hex), number);
+  Xxh3 pieces;
+  for (const char c : content) pieces.add(&c, 1);
+  EXPECT_EQ(pieces.hex(), hex);
+  EXPECT_FALSE(parse_hash(hex + "0"));
+  EXPECT_FALSE(parse_hash(hex.substr(1)));
+  EXPECT_FALSE(parse_hash("G" + hex.substr(1)));
+}
+
 }  // namespace
 }  // namespace regatta

@@ -10,30 +10,19 @@
 
 #include "common/hash.hpp"
 #include "jobs/dataset_index.hpp"
+#include "tests/jobs/decoded.hpp"
 #include "tests/jobs/idx_data.hpp"
 
 namespace regatta {
 namespace {
 
+using test::decoded;
 using test::Files;
 using test::gzip;
 using test::idx_header;
 using test::TemporaryFolder;
 using test::tiny_idx;
 using testing::HasSubstr;
-
-struct Decoded {
-  std::vector<std::uint8_t> pixels;
-  std::vector<std::int64_t> labels;
-};
-
-Decoded decode(const DatasetIndex& index, Split split) {
-  const auto count = static_cast<std::size_t>(split == Split::kTrain ? index.train_count : index.test_count);
-  Decoded decoded{std::vector<std::uint8_t>(count * static_cast<std::size_t>(index.sample_bytes())),
-                  std::vector<std::int64_t>(count)};
-  decode_split(index, 1, split, {decoded.pixels.data(), decoded.labels.data()});
-  return decoded;
-}
 
 TEST(Idx, MnistIsWhatItsAuthorsPublished) {
   DataSpec data;
@@ -51,7 +40,7 @@ TEST(Idx, MnistIsWhatItsAuthorsPublished) {
   EXPECT_EQ(index.files[0].bytes, 9'719'438);
   for (const auto& file : index.files) EXPECT_EQ(file.xxh3, xxh3_file_hex(file.path));
 
-  const Decoded train = decode(index, Split::kTrain), test = decode(index, Split::kTest);
+  const auto train = decoded(index, Split::kTrain), test = decoded(index, Split::kTest);
   EXPECT_THAT(std::vector(train.labels.begin(), train.labels.begin() + 10),
               testing::ElementsAre(5, 0, 4, 1, 9, 2, 1, 3, 1, 4));
   EXPECT_THAT(std::vector(test.labels.begin(), test.labels.begin() + 10),
@@ -74,7 +63,7 @@ TEST(Idx, ReadsTheTinySetByHand) {
   EXPECT_EQ(index.sample_shape, (std::vector<std::int64_t>{1, 2, 3}));
   EXPECT_DOUBLE_EQ(index.mean[0], 15.0 / 255);
   EXPECT_DOUBLE_EQ(index.deviation[0], std::sqrt(125.0) / 255);  // of 0, 10, 20, 30
-  const Decoded test = decode(index, Split::kTest);
+  const auto test = decoded(index, Split::kTest);
   EXPECT_EQ(test.pixels, (std::vector<std::uint8_t>{100, 100, 100, 100, 100, 100, 200, 200, 200, 200, 200, 200}));
   EXPECT_THAT(test.labels, testing::ElementsAre(2, 0));
 }
@@ -102,8 +91,8 @@ TEST(Idx, NamesAndPackingDoNotMatter) {
     EXPECT_EQ(other.mean, index.mean);
     EXPECT_EQ(other.deviation, index.deviation);
     for (const Split split : {Split::kTrain, Split::kTest}) {
-      EXPECT_EQ(decode(other, split).pixels, decode(index, split).pixels);
-      EXPECT_EQ(decode(other, split).labels, decode(index, split).labels);
+      EXPECT_EQ(decoded(other, split).pixels, decoded(index, split).pixels);
+      EXPECT_EQ(decoded(other, split).labels, decoded(index, split).labels);
     }
   }
 }
@@ -262,26 +251,13 @@ TEST(Idx, ChangesAfterIndexingAreFound) {
   Files files = tiny_idx();
   files["t10k-labels-idx1-ubyte"].back() = 1;  // still a valid set
   write_idx(folder, files);
-  EXPECT_NO_THROW(decode(index, Split::kTrain));
+  EXPECT_NO_THROW(decoded(index, Split::kTrain));
   try {
-    decode(index, Split::kTest);
+    decoded(index, Split::kTest);
     FAIL() << "a changed file was accepted";
   } catch (const DataError& error) {
     EXPECT_THAT(error.what(), HasSubstr("t10k-labels-idx1-ubyte: changed after it was indexed"));
     EXPECT_THAT(error.what(), HasSubstr("expected xxh3 " + index.files[3].xxh3));
-  }
-}
-
-TEST(Idx, OtherFormatsAreRefused) {
-  DataSpec data;
-  for (const DataFormat format : {DataFormat::kImageFolder, DataFormat::kText, DataFormat::kSynthetic}) {
-    data.format = format;  // synthetic without a shape is synthetic text
-    try {
-      index_dataset(data, 1);
-      FAIL();
-    } catch (const ConfigError& error) {
-      EXPECT_THAT(error.what(), HasSubstr("not in this version"));
-    }
   }
 }
 

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "common/error.hpp"
+#include "tests/jobs/decoded.hpp"
 #include "tests/jobs/idx_data.hpp"
 
 namespace regatta {
@@ -20,20 +21,8 @@ using testing::HasSubstr;
 void expect_as_decoded(const DatasetIndex& index, std::uint64_t seed) {
   ASSERT_TRUE(can_read_samples(index));
   EXPECT_NO_THROW(expect_unchanged(index));
-  const auto bytes = static_cast<std::size_t>(index.sample_bytes());
-  for (const Split split : {Split::kTrain, Split::kTest}) {
-    const std::int64_t count = split == Split::kTrain ? index.train_count : index.test_count;
-    std::vector<std::uint8_t> pixels(static_cast<std::size_t>(count) * bytes), one(bytes);
-    std::vector<std::int64_t> labels(static_cast<std::size_t>(count));
-    decode_split(index, seed, split, {pixels.data(), labels.data()});
-    const auto reader = open_samples(index, seed, split);
-    for (std::int64_t sample = count; sample-- > 0;) {
-      const auto at = static_cast<std::size_t>(sample);
-      EXPECT_EQ(reader->read(sample, one.data()), labels[at]) << "sample " << sample;
-      EXPECT_TRUE(std::equal(one.begin(), one.end(), pixels.begin() + static_cast<std::ptrdiff_t>(at * bytes)))
-          << "sample " << sample;
-    }
-  }
+  for (const Split split : {Split::kTrain, Split::kTest})
+    EXPECT_EQ(test::read_backwards(index, split, seed), test::decoded(index, split, seed));
 }
 
 TEST(SampleReader, RawIdxIsReadAsItIsDecoded) {

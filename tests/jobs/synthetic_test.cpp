@@ -7,15 +7,14 @@
 #include <limits>
 #include <vector>
 
+#include "common/error.hpp"
 #include "jobs/dataset_index.hpp"
+#include "tests/jobs/decoded.hpp"
 
 namespace regatta {
 namespace {
 
-struct Decoded {
-  std::vector<std::uint8_t> pixels;
-  std::vector<std::int64_t> labels;
-};
+using test::Decoded;
 
 DataSpec synthetic(std::int64_t samples, std::vector<std::int64_t> shape = {1, 28, 28}, std::int64_t classes = 10) {
   DataSpec data;
@@ -28,11 +27,7 @@ DataSpec synthetic(std::int64_t samples, std::vector<std::int64_t> shape = {1, 2
 
 Decoded decode(const DataSpec& data, std::uint64_t seed, Split split) {
   const DatasetIndex index = index_dataset(data, seed);
-  const auto count = static_cast<std::size_t>(split == Split::kTrain ? index.train_count : index.test_count);
-  Decoded decoded{std::vector<std::uint8_t>(count * static_cast<std::size_t>(index.sample_bytes())),
-                  std::vector<std::int64_t>(count, -1)};
-  decode_split(index, seed, split, {decoded.pixels.data(), decoded.labels.data()});
-  return decoded;
+  return test::decoded(index, split, seed);
 }
 
 TEST(Synthetic, CountsAsDocumented) {

@@ -110,6 +110,8 @@ const Mistake kMistakes[] = {
      "an integer", "nothing", "write classes: 10"},
     {"OneClass", kData, "data: {format: synthetic, samples: 64, shape: [1, 28, 28], classes: 1}", "3:60",
      "data.classes", "at least 2", "found 1", "write a value at least 2"},
+    {"LargeVocabulary", kData, "data: {format: synthetic, samples: 64, length: 8, vocabulary: 257}", "3:51",
+     "data.vocabulary", "at most 256", "found 257", "write a value at most 256"},
     {"FlatShape", kData, "data: {format: synthetic, samples: 64, shape: [784], classes: 10}", "3:40", "data.shape",
      "3 entries", "a list", "this list has 1"},
     {"BetasOfSgd", kOptimizer, "  optimizer: {kind: sgd, betas: [0.9, 0.99]}", "6:26", "train.optimizer.betas",
@@ -145,13 +147,13 @@ const Mistake kMistakes[] = {
      "configurations[1].train.schedule.kind", "stop.epochs", "found nothing", "write stop: {epochs: 10}"},
 };
 
-// One for each key in jobs/unsupported.cpp, but for those that need another such key beside them: data.length,
-// train.exchange.outer and train.tf32.
+// One for each key in jobs/unsupported.cpp, but for those that need another such key beside them: train.exchange.outer
+// and train.tf32.
 const Mistake kLater[] = {
     {"LaterModel", kModel, "model: {kind: resnet18}", "2:9", "model.kind", "mlp or cnn", "resnet18",
      "write mlp or cnn"},
-    {"LaterFormat", kData, "data: {format: imagefolder, path: mnist}", "3:8", "data.format", "idx or synthetic",
-     "imagefolder", "write idx or synthetic"},
+    {"LaterFormat", kData, "data: {format: imagefolder, path: mnist}", "3:8", "data.format", "idx, text or synthetic",
+     "imagefolder", "write idx, text or synthetic"},
     {"LaterOptimizer", kOptimizer, "  optimizer: {kind: adam}", "6:15", "train.optimizer.kind", "expected sgd", "adam",
      "write sgd"},
     {"LaterSchedule", kSchedule, "  schedule: {kind: cosine}", "7:14", "train.schedule.kind", "expected constant",
