@@ -1,14 +1,18 @@
 #include "jobs/dataset_index.hpp"
 
-#include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <utility>
 
 #include "common/hash.hpp"
 #include "jobs/idx_files.hpp"
 #include "jobs/idx_format.hpp"
+#include "jobs/image_folder.hpp"
+#include "jobs/image_listing.hpp"
+#include "jobs/image_manifest.hpp"
 #include "jobs/spec_words.hpp"
 #include "jobs/synthetic.hpp"
 #include "jobs/synthetic_text.hpp"
@@ -18,15 +22,18 @@ namespace regatta {
 
 namespace {
 
-[[noreturn]] void refuse(const std::string& what) {
-  throw ConfigError("data.format: " + what + " is not in this version\n  use idx, or synthetic with shape and classes");
-}
+/// What opening a small file on a network file system may cost: 5 ms.
+constexpr std::int64_t kBytesPerFile = 25'000;
 
-/// Paths and the key itself are no content.
+/// Paths, the key itself and what is said about files left out are no content.
 std::string content_key(const DatasetIndex& index) {
   Json content = to_json(index);
   content.erase("key");
-  for (auto& file : content["files"]) file.erase("path");
+  content.erase("damaged");
+  if (index.format == DataFormat::kImageFolder)
+    content["files"].erase("folder");
+  else
+    for (auto& file : content["files"]) file.erase("path");
   return xxh3_hex(content.dump());
 }
 
@@ -39,8 +46,15 @@ std::int64_t positive(const Json& json, const char* key, std::int64_t least = 1)
 /// Three sizes, or one for text; training and test set together fit 63 bits.
 void read_shape(const Json& json, DatasetIndex& index) {
   const Json& shape = json_at(json, "sample_shape");
-  const bool known = shape.is_array() && (shape.size() == 3 || shape.size() == 1);
-  if (!known) json_bad("sample_shape", "[channels, height, width] or [length]", shape.dump());
+  const bool text = index.format == DataFormat::kText;
+  const bool made = index.format == DataFormat::kSynthetic;
+  const bool known = shape.is_array() && ((shape.size() == 3 && !text) || (shape.size() == 1 && (text || made)));
+  if (!known)
+    json_bad("sample_shape",
+             text   ? "[length]"
+             : made ? "[channels, height, width] or [length]"
+                    : "[channels, height, width]",
+             shape.dump());
   if (index.train_count > std::numeric_limits<std::int64_t>::max() - index.test_count)
     json_bad("test_count", "counts whose sum fits 63 bits", std::to_string(index.test_count));
   std::int64_t product = index.train_count + index.test_count;
@@ -51,6 +65,8 @@ void read_shape(const Json& json, DatasetIndex& index) {
     index.sample_shape.push_back(size.get<std::int64_t>());
     product *= index.sample_shape.back();
   }
+  if (index.format == DataFormat::kImageFolder && index.channels() != 3)
+    json_bad("sample_shape", "3 channels", shape.dump());
 }
 
 /// A number a channel, each finite and above `above`.
@@ -96,7 +112,43 @@ void read_files(const Json& json, DatasetIndex& index) {
   }
 }
 
+void read_images(const Json& json, DatasetIndex& index) {
+  const Json& files = json_at(json, "files");
+  IndexedImages& images = index.images;
+  images.folder = json_get<std::string>(files, "folder");
+  images.count = positive(files, "count");
+  images.data_bytes = positive(files, "data_bytes");
+  images.bytes = positive(files, "bytes");
+  images.xxh3 = json_get<std::string>(files, "xxh3");
+  if (!images.folder.is_absolute()) json_bad("files.folder", "an absolute path", "\"" + images.folder.string() + "\"");
+  if (images.count != index.train_count + index.test_count)
+    json_bad("files.count", "as many as there are samples", std::to_string(images.count));
+}
+
+Json files_json(const DatasetIndex& index) {
+  if (index.format == DataFormat::kImageFolder)
+    return {{"folder", index.images.folder.string()},
+            {"count", index.images.count},
+            {"data_bytes", index.images.data_bytes},
+            {"bytes", index.images.bytes},
+            {"xxh3", index.images.xxh3}};
+  Json files = Json::array();
+  for (const auto& file : index.files)
+    files.push_back({{"role", file.role}, {"path", file.path.string()}, {"bytes", file.bytes}, {"xxh3", file.xxh3}});
+  return files;
+}
+
 }  // namespace
+
+bool DatasetIndex::operator==(const DatasetIndex& other) const {
+  return to_json(*this) == to_json(other);
+}
+
+std::int64_t DatasetIndex::bytes_to_decode() const {
+  const std::int64_t decoded = decoded_bytes(), most = std::numeric_limits<std::int64_t>::max() - images.data_bytes;
+  const std::int64_t from_files = std::min(images.count, most / kBytesPerFile / 2) * kBytesPerFile + images.data_bytes;
+  return std::min(decoded, std::numeric_limits<std::int64_t>::max() - from_files) + from_files;
+}
 
 std::int64_t DatasetIndex::sample_bytes() const {
   std::int64_t bytes = 1;
@@ -125,13 +177,25 @@ std::int64_t bytes_to_index(const DataSpec& data) {
   if (data.format == DataFormat::kText) files.push_back(data.path);
   if (data.format == DataFormat::kIdx)
     for (const auto& file : find_idx_files(data.path)) files.push_back(file);
-  std::int64_t bytes = 0;
+  if (data.format == DataFormat::kImageFolder) {
+    const ImageListing listing = list_images(data.path);
+    for (const auto* split : {&listing.train, &listing.test})
+      for (const auto& image : *split) files.push_back(data.path / image.path);
+  }
+  std::int64_t bytes = kBytesPerFile * static_cast<std::int64_t>(files.size());
   for (const auto& file : files) {
     std::error_code unreadable;  // index_dataset() says why
     const auto size = std::filesystem::file_size(file, unreadable);
     if (!unreadable) bytes += static_cast<std::int64_t>(size);
   }
   return bytes;
+}
+
+std::string skipped_words(const DatasetIndex& index) {
+  if (index.skipped == 0) return {};
+  const auto unnamed = index.skipped - static_cast<std::int64_t>(index.damaged.size());
+  return fmt::format("{} damaged file{} left out: {}{}", index.skipped, index.skipped == 1 ? "" : "s",
+                     fmt::join(index.damaged, "; "), unnamed > 0 ? fmt::format("; and {} more", unnamed) : "");
 }
 
 Duration reading_allowance(std::int64_t bytes) {
@@ -155,7 +219,9 @@ DatasetIndex index_dataset(const DataSpec& data, std::uint64_t seed, std::int64_
       }
       break;
     case DataFormat::kImageFolder:
-      refuse("imagefolder");
+      index = index_image_folder(data);
+      expect_fits_memory(index, memory_bytes);
+      break;
     case DataFormat::kText:
       index = index_text(data.path, data.length);
       expect_fits_memory(index, memory_bytes);
@@ -175,15 +241,12 @@ void decode_split(const DatasetIndex& index, std::uint64_t seed, Split split, Ra
       return index.is_text() ? decode_synthetic_text(index, seed, split, out)
                              : decode_synthetic(index, seed, split, out);
     case DataFormat::kImageFolder:
-      break;
+      REGATTA_ENSURE(index.images.manifest, "an image folder without its manifest");
+      return decode_image_folder(index, split, out);
   }
-  REGATTA_ENSURE(false, "an index of a format that nobody indexes");
 }
 
 Json to_json(const DatasetIndex& index) {
-  Json files = Json::array();
-  for (const auto& file : index.files)
-    files.push_back({{"role", file.role}, {"path", file.path.string()}, {"bytes", file.bytes}, {"xxh3", file.xxh3}});
   return {{"format", kDataFormats.text(index.format)},
           {"train_count", index.train_count},
           {"test_count", index.test_count},
@@ -193,7 +256,8 @@ Json to_json(const DatasetIndex& index) {
           {"deviation", index.deviation},
           {"alphabet", std::vector<std::uint8_t>(index.alphabet.begin(), index.alphabet.end())},
           {"skipped", index.skipped},
-          {"files", files},
+          {"damaged", index.damaged},
+          {"files", files_json(index)},
           {"key", index.key}};
 }
 
@@ -208,11 +272,44 @@ DatasetIndex dataset_index_from_json(const Json& json) {
   index.deviation = read_statistic(json, "deviation", index, 0);
   index.alphabet = read_alphabet(json, index);
   index.skipped = positive(json, "skipped", 0);
-  read_files(json, index);
+  if (json.contains("damaged")) index.damaged = json_get<std::vector<std::string>>(json, "damaged");
+  if (index.format == DataFormat::kImageFolder)
+    read_images(json, index);
+  else
+    read_files(json, index);
   index.key = json_get<std::string>(json, "key");
   if (const auto computed = content_key(index); computed != index.key)
     json_bad("key", computed + ", the hash of this content", index.key);
   return index;
+}
+
+std::string manifest_of(const DatasetIndex& index) {
+  return index.images.manifest ? manifest_text(*index.images.manifest) : std::string();
+}
+
+void attach_manifest(DatasetIndex& index, const std::string& text) {
+  if (index.format != DataFormat::kImageFolder) return;
+  const auto found = [](std::int64_t bytes, const std::string& hash) {
+    return fmt::format("{} bytes, xxh3 {}", bytes, hash);
+  };
+  if (const std::string hash = xxh3_hex(text); hash != index.images.xxh3)
+    json_bad(kManifestFile, found(index.images.bytes, index.images.xxh3) + " as in the plan",
+             found(static_cast<std::int64_t>(text.size()), hash));
+  auto manifest = std::make_shared<ImageManifest>();
+  try {
+    *manifest = parse_manifest(text);
+  } catch (const IoError& error) {
+    throw IoError(std::string(kManifestFile) + ": " + error.what());
+  }
+  const auto agree = [](std::size_t count, std::int64_t expected) {
+    return static_cast<std::int64_t>(count) == expected;
+  };
+  if (!agree(manifest->classes.size(), index.classes) || !agree(manifest->train.size(), index.train_count) ||
+      !agree(manifest->test.size(), index.test_count))
+    json_bad(kManifestFile, "the counts of the plan",
+             fmt::format("{} classes, {} training and {} test files", manifest->classes.size(), manifest->train.size(),
+                         manifest->test.size()));
+  index.images.manifest = std::move(manifest);
 }
 
 }  // namespace regatta

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -13,12 +14,24 @@
 
 namespace regatta {
 
+struct ImageManifest;
+
 struct IndexedFile {
   std::string role;            ///< idx: train_images | train_labels | test_images | test_labels; text: text
   std::filesystem::path path;  ///< absolute
   std::int64_t bytes = 0;      ///< on disk, compressed or not
   std::string xxh3;            ///< of those bytes
   bool operator==(const IndexedFile&) const = default;
+};
+
+/// The files of an image folder: by their manifest (image_manifest.hpp), which lies beside plan.json as manifest.tsv.
+struct IndexedImages {
+  std::filesystem::path folder;                   ///< absolute
+  std::int64_t count = 0;                         ///< of files
+  std::int64_t data_bytes = 0;                    ///< of all files
+  std::int64_t bytes = 0;                         ///< of the manifest
+  std::string xxh3;                               ///< of the manifest
+  std::shared_ptr<const ImageManifest> manifest;  ///< nothing until it is attached
 };
 
 struct DatasetIndex {
@@ -28,11 +41,13 @@ struct DatasetIndex {
   std::vector<std::int64_t> sample_shape;  ///< images (C, H, W); text (length)
   /// By channel, of the training pixels scaled to [0, 1], from exact integer sums; empty for text.
   std::vector<double> mean, deviation;
-  std::string alphabet;      ///< text: the byte of each class, ascending; else empty
-  std::int64_t skipped = 0;  ///< damaged files left out (on_error: skip)
-  std::vector<IndexedFile> files;
-  std::string key;  ///< xxh3 over all of the above but the paths: the content, wherever it lies
-  bool operator==(const DatasetIndex&) const = default;
+  std::string alphabet;              ///< text: the byte of each class, ascending; else empty
+  std::int64_t skipped = 0;          ///< damaged files left out (on_error: skip)
+  std::vector<std::string> damaged;  ///< the first few of them: "train/cat/7.jpg: expected JPEG or PNG, found text"
+  std::vector<IndexedFile> files;    ///< idx, text
+  IndexedImages images;              ///< imagefolder
+  std::string key;  ///< xxh3 over all of the above but the paths and `damaged`: the content, wherever it lies
+  bool operator==(const DatasetIndex&) const;
 
   bool is_text() const { return sample_shape.size() == 1; }
   std::int64_t channels() const { return is_text() ? 1 : sample_shape[0]; }
@@ -41,14 +56,20 @@ struct DatasetIndex {
   std::int64_t sample_bytes() const;
   std::int64_t targets_per_sample() const { return is_text() ? sample_shape[0] : 1; }
   std::int64_t decoded_bytes() const;  ///< both splits with their labels, as each node holds them
+  /// What decoding both splits goes through, for reading_allowance().
+  std::int64_t bytes_to_decode() const;
 };
 
 /// Reads and checks every file. Throws DataError: which file, where, expected, found, what to do; also for data that
 /// would not fit, decoded, into `memory_bytes`.
 DatasetIndex index_dataset(const DataSpec& data, std::uint64_t seed, std::int64_t memory_bytes = host_memory_bytes());
 
-/// What index_dataset() goes through, without reading it. Throws DataError when there are no such files.
+/// What index_dataset() goes through, without reading it, for reading_allowance(). Throws DataError when there are no
+/// such files.
 std::int64_t bytes_to_index(const DataSpec& data);
+
+/// "2 damaged files left out: FILE: WHY; FILE: WHY"; empty when there are none.
+std::string skipped_words(const DatasetIndex& index);
 
 /// By how much a wait for somebody who reads or makes `bytes` of data may outlast its usual deadline.
 Duration reading_allowance(std::int64_t bytes);
@@ -56,8 +77,17 @@ Duration reading_allowance(std::int64_t bytes);
 /// Throws DataError unless `index` fits, decoded, into `memory_bytes`.
 void expect_fits_memory(const DatasetIndex& index, std::int64_t memory_bytes);
 
+/// Without the manifest.
 Json to_json(const DatasetIndex&);
+/// Of an image folder nothing can be decoded until attach_manifest().
 DatasetIndex dataset_index_from_json(const Json&);
+
+/// The name of the manifest's file, beside plan.json.
+inline constexpr const char* kManifestFile = "manifest.tsv";
+/// Its content; empty for a dataset that has none.
+std::string manifest_of(const DatasetIndex& index);
+/// `text`: of a manifest file, empty for a dataset that has none. Throws IoError unless it is this index's.
+void attach_manifest(DatasetIndex& index, const std::string& text);
 
 /// Raw samples of one split, decoded: `pixels` has count x sample_bytes() bytes, `labels` has count entries.
 /// The caller owns both (node-shared memory, mostly).

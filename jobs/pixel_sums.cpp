@@ -14,6 +14,12 @@ void PixelSums::add(std::span<const std::uint8_t> pixels) {
   }
 }
 
+void PixelSums::add(const PixelSums& more) {
+  count += more.count;
+  sum += more.sum;
+  squares += more.squares;
+}
+
 double PixelSums::mean() const {
   REGATTA_ENSURE(count > 0, "the mean of no pixels");
   return static_cast<double>(sum) / (255.0 * static_cast<double>(count));

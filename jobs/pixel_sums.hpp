@@ -12,6 +12,7 @@ struct PixelSums {
   std::uint64_t count = 0, sum = 0, squares = 0;  // squares: 255^2 x 2.8e14 pixels fit
 
   void add(std::span<const std::uint8_t> pixels);
+  void add(const PixelSums& more);
   /// Of the pixels scaled to [0, 1]. Needs at least one pixel.
   double mean() const;
   /// Of the whole population, not of a sample; 1 where all pixels are equal, so that dividing by it is safe.

@@ -4,6 +4,7 @@
 #include "common/hash.hpp"
 #include "jobs/data_file.hpp"
 #include "jobs/idx_samples.hpp"
+#include "jobs/image_folder.hpp"
 #include "jobs/synthetic.hpp"
 #include "jobs/synthetic_text.hpp"
 #include "jobs/text_format.hpp"
@@ -34,7 +35,8 @@ std::unique_ptr<SampleReader> open_samples(const DatasetIndex& index, std::uint6
       return index.is_text() ? open_synthetic_text_samples(index, seed, split)
                              : open_synthetic_samples(index, seed, split);
     case DataFormat::kImageFolder:
-      break;
+      REGATTA_ENSURE(index.images.manifest, "an image folder without its manifest");
+      return open_image_samples(index, split);
   }
   REGATTA_ENSURE(false, "an index of a format that nobody indexes");
 }
