@@ -124,6 +124,7 @@ Json body_json(const record::Epoch& epoch) {
           {"test_accuracy", value_or_null(epoch.test_accuracy)},
           {"learning_rate", epoch.learning_rate},
           {"samples_per_s", number_or_null(epoch.samples_per_s)},
+          {"step_s", epoch.step_s ? Json{{"median", epoch.step_s->median}, {"p99", epoch.step_s->p99}} : Json(nullptr)},
           {"seconds", to_json(epoch.seconds)},
           {"seconds_kind", epoch.seconds_kind},
           {"exchange_hidden_s", epoch.exchange_hidden_s},
@@ -151,12 +152,27 @@ record::Epoch epoch_from(const Json& json) {
                       .bytes_exchanged = json_get<std::int64_t>(json, "bytes_exchanged"),
                       .energy_j = json_at(json, "energy_j")};
   if (!json_at(json, "cost_usd").is_null()) epoch.cost = json_usd(json, "cost_usd");
+  if (const auto steps = json.find("step_s"); steps != json.end() && !steps->is_null())
+    epoch.step_s = record::StepTimes{json_seconds(*steps, "median"), json_seconds(*steps, "p99")};
   return epoch;
 }
 
 Json body_json(const record::Stop& stop) {
-  return {{"reason", stop.reason}, {"exit_code", stop.exit_code}, {"message", stop.message},
-          {"epochs", stop.epochs}, {"steps", stop.steps},         {"node_seconds", stop.node_seconds}};
+  Json body{{"reason", stop.reason}, {"exit_code", stop.exit_code}, {"message", stop.message},
+            {"epochs", stop.epochs}, {"steps", stop.steps},         {"node_seconds", stop.node_seconds}};
+  if (stop.cost_decision)
+    body["cost_decision"] = {{"limit_usd", to_decimal(stop.cost_decision->limit)},
+                             {"accrued_usd", to_decimal(stop.cost_decision->accrued)}};
+  return body;
+}
+
+record::Stop stop_from(const Json& json) {
+  record::Stop stop{json_get<std::string>(json, "reason"),  json_get<int>(json, "exit_code"),
+                    json_get<std::string>(json, "message"), json_get<int>(json, "epochs"),
+                    json_get<std::int64_t>(json, "steps"),  json_get<double>(json, "node_seconds")};
+  if (const auto decision = json.find("cost_decision"); decision != json.end())
+    stop.cost_decision = record::CostDecision{json_usd(*decision, "limit_usd"), json_usd(*decision, "accrued_usd")};
+  return stop;
 }
 
 Json body_json(const record::Unknown& unknown) {
@@ -174,10 +190,7 @@ RecordBody body_from(const std::string& type, const Json& json) {
     return Heartbeat{json_get<int>(json, "epoch"), json_get<std::int64_t>(json, "step"), number_or_nan(json, "loss"),
                      json_get<std::int64_t>(json, "samples"), json_get<double>(json, "node_seconds")};
   if (type == "epoch") return epoch_from(json);
-  if (type == "stop")
-    return Stop{json_get<std::string>(json, "reason"),  json_get<int>(json, "exit_code"),
-                json_get<std::string>(json, "message"), json_get<int>(json, "epochs"),
-                json_get<std::int64_t>(json, "steps"),  json_get<double>(json, "node_seconds")};
+  if (type == "stop") return stop_from(json);
   Unknown unknown{type, json};
   for (const char* key : {"schema", "run_id", "attempt", "seq", "at", "type"}) unknown.body.erase(key);
   return unknown;

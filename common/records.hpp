@@ -78,6 +78,14 @@ struct Heartbeat {
   std::int64_t samples = 0;
   double node_seconds = 0;  ///< nodes x seconds since the process start
 };
+/// Wall time of single steps on rank 0, waiting for data and writing the journal included.
+struct StepTimes {
+  double median = 0, p99 = 0;  ///< seconds
+};
+/// Why and when max_cost_usd ended a run: what it had cost when the ranks decided. What follows is billed too.
+struct CostDecision {
+  NanoUsd limit, accrued;
+};
 struct Epoch {
   int epoch = 0;                               ///< from 1
   std::int64_t first_step = 0, last_step = 0;  ///< from 1, inclusive
@@ -87,9 +95,10 @@ struct Epoch {
   double train_s = 0;  ///< without evaluation and checkpoint
   double train_loss = 0;
   std::optional<double> test_loss, test_accuracy;  ///< nothing when not evaluated
-  double learning_rate = 0;
-  double samples_per_s = 0;  ///< samples / train_s
-  PhaseSeconds seconds;      ///< mean over ranks
+  double learning_rate = 0;                        ///< of its last step
+  double samples_per_s = 0;                        ///< samples / train_s
+  std::optional<StepTimes> step_s;
+  PhaseSeconds seconds;  ///< mean over ranks
   std::string seconds_kind = "measured";
   double exchange_hidden_s = 0;
   std::int64_t bytes_exchanged = 0;  ///< gradient bytes handed to collectives by one rank
@@ -97,12 +106,14 @@ struct Epoch {
   std::optional<NanoUsd> cost;       ///< "cost_usd"; nothing without a price in the plan
 };
 struct Stop {
-  std::string reason;  ///< epochs | max_time | signal | error
+  std::string
+      reason;  ///< epochs | target_accuracy | target_loss | max_time | max_cost_usd | signal | non_finite | error
   int exit_code = 0;
   std::string message;  ///< what went wrong; empty for a normal end
   int epochs = 0;       ///< complete ones
   std::int64_t steps = 0;
   double node_seconds = 0;
+  std::optional<CostDecision> cost_decision;  ///< reason max_cost_usd
 };
 /// A type this version does not know: kept as it came.
 struct Unknown {

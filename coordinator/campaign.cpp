@@ -73,6 +73,7 @@ std::string ending_words(const std::string& name, const RunState& run) {
   const auto& attempt = run.attempts.back();
   std::string words = fmt::format("{}: done in {}", name, clock_text(counted_time(attempt.held_s.value_or(0))));
   if (run.bill) words += ", " + dollars(run.bill->total);
+  if (attempt.stop && attempt.stop->reason != "epochs") words += ", ended by " + attempt.stop->reason;
   return words;
 }
 

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cmath>
 
-#include "cluster/bill.hpp"
 #include "common/overloaded.hpp"
 
 namespace regatta {
@@ -61,21 +60,34 @@ void RunProgress::hear(const Progress& progress) {
 
 ProgressView RunProgress::view(SteadyTime now, Duration held) const {
   ProgressView view = view_;
-  const StopSpec& stop = plan_.training.stop;
+  const auto& place = plan_.placement;
+  const Holding holding{place.nodes, place.ranks, place.threads, place.cores_per_node};
+  const std::optional<double> limit_s = time_limit(holding);
   const auto fraction = [&](std::optional<double> max_time_s) {
-    return fraction_done(view.epoch, step_in_epoch_, plan_.steps_per_epoch(), stop.epochs, held, max_time_s);
+    return fraction_done(view.epoch, step_in_epoch_, plan_.steps_per_epoch(), plan_.training.stop.epochs, held,
+                         max_time_s);
   };
-  view.fraction = fraction(stop.max_time_s);
-  // Epochs have a pace since the start line; max_time runs from the launch, as in the worker. The first stop wins.
+  view.fraction = fraction(limit_s);
+  // Epochs have a pace since the start line; limits run from the launch, as in the worker. The first stop wins.
   view.left = time_left(fraction({}), started_ ? now - *started_ : Duration(0));
-  if (stop.max_time_s) {
-    const Duration rest = std::max(from_seconds(*stop.max_time_s) - held, Duration(0));
+  if (limit_s) {
+    const Duration rest = std::max(from_seconds(*limit_s) - held, Duration(0));
     view.left = std::min(view.left.value_or(rest), rest);
   }
-  const auto& place = plan_.placement;
-  if (plan_.price)
-    view.cost = holding_cost(*plan_.price, {place.nodes, place.ranks, place.threads, place.cores_per_node}, held);
+  if (plan_.price) view.cost = holding_cost(*plan_.price, holding, held);
   return view;
+}
+
+std::optional<double> RunProgress::time_limit(const Holding& holding) const {
+  const StopSpec& stop = plan_.training.stop;
+  std::optional<double> limit = stop.max_time_s;
+  if (!stop.max_cost || !plan_.price) return limit;
+  constexpr Duration kHour = std::chrono::hours(1);
+  const auto an_hour = static_cast<double>(holding_cost(*plan_.price, holding, kHour).nano);
+  if (an_hour <= 0) return limit;
+  const auto left = static_cast<double>(stop.max_cost->nano - plan_.spent.nano);
+  const double bought = std::clamp(left / an_hour * seconds(kHour), 0.0, kLongestSeconds);
+  return std::min(limit.value_or(bought), bought);
 }
 
 }  // namespace regatta

@@ -3,6 +3,7 @@
 
 #include <optional>
 
+#include "cluster/bill.hpp"
 #include "common/link.hpp"
 #include "common/records.hpp"
 #include "coordinator/progress.hpp"
@@ -26,6 +27,8 @@ class RunProgress {
 
  private:
   void hear_pace(double samples_per_s);
+  /// Seconds from the launch that max_time, or the money of max_cost_usd, allows.
+  std::optional<double> time_limit(const Holding& holding) const;
 
   const Plan& plan_;
   ProgressView view_;

@@ -62,6 +62,11 @@ std::string epochs_table(const std::vector<record::Epoch>& epochs, bool colour) 
   return "\n" + table.text(colour);
 }
 
+std::string cost_words(const record::Stop& stop) {
+  return fmt::format("${} after step {}, where ${} had been spent; what follows is billed too",
+                     to_decimal(stop.cost_decision->limit), stop.steps, to_decimal(stop.cost_decision->accrued));
+}
+
 std::string attempt_page(const AttemptState& attempt, bool colour) {
   std::string text = fmt::format("\n{}\n", painted(fmt::format("attempt {}", attempt.attempt), Style::kBold, colour));
   if (attempt.launched_at) text += field("launched", when_text(*attempt.launched_at) + " UTC");
@@ -71,6 +76,7 @@ std::string attempt_page(const AttemptState& attempt, bool colour) {
   if (attempt.exit_code) exit += fmt::format(" (exit code {})", *attempt.exit_code);
   if (!attempt.exit_message.empty()) exit += ": " + attempt.exit_message;
   text += field("exit", exit);
+  if (attempt.stop && attempt.stop->cost_decision) text += field("cost limit", cost_words(*attempt.stop));
   text += field("command", fmt::format("{}", fmt::join(attempt.argv, " ")));
   if (attempt.start) {
     for (const auto& warning : attempt.start->warnings) text += field("warning", warning);

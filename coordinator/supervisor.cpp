@@ -47,7 +47,9 @@ class Attempt {
   void prepare(const fs::path& run_dir, const std::string& job_text) {
     fs::create_directories(folder_);
     write_file_atomically(run_dir / "job.yaml", job_text);
-    write_file_atomically(folder_ / "plan.json", to_json(plan_).dump(2) + "\n");
+    Plan launched = plan_;
+    launched.launched_at = wall_now();
+    write_file_atomically(folder_ / "plan.json", to_json(launched).dump(2) + "\n");
     write_file_atomically(folder_ / "launch.sh", launch_script(argv_), 0755);
     open_link();
   }

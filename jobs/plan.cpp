@@ -7,6 +7,8 @@
 //   shares     [weight by rank]
 //   buckets    {first_bytes, other_bytes}
 //   price      {usd_per_node_hour, billing, ...} or null
+//   spent_usd  decimal text: cost of the run's earlier attempts
+//   launched_at  RFC 3339 or null: since when the attempt is billed
 // Unknown keys are ignored; another schema is refused.
 
 #include "jobs/plan.hpp"
@@ -130,6 +132,7 @@ void expect_agreement(const Plan& plan) {
   if (plan.training.data.format != plan.dataset.format)
     json_bad("dataset: format", std::string(to_text(plan.training.data.format)) + " as in training",
              to_text(plan.dataset.format));
+  if (plan.training.stop.max_cost && !plan.price) json_bad("price", "a price, for stop.max_cost_usd", "null");
 }
 
 }  // namespace
@@ -152,6 +155,10 @@ Plan make_plan(const JobSpec& job, const ConfigurationSpec& configuration, const
   plan.placement = placement;
   plan.shares.assign(static_cast<std::size_t>(placement.ranks), 1);
   plan.price = std::move(price);
+  if (plan.training.stop.max_cost && !plan.price)
+    throw ConfigError({job.source.finding(
+        "stop.max_cost_usd", "needs a price (expected a price in the plan, found none)",
+        "a worker started by hand knows no price: use regatta run, or stop by epochs or max_time")});
   return plan;
 }
 
@@ -168,7 +175,9 @@ Json to_json(const Plan& plan) {
           {"placement", to_json(plan.placement)},
           {"shares", plan.shares},
           {"buckets", {{"first_bytes", plan.buckets.first_bytes}, {"other_bytes", plan.buckets.other_bytes}}},
-          {"price", plan.price ? to_json(*plan.price) : Json(nullptr)}};
+          {"price", plan.price ? to_json(*plan.price) : Json(nullptr)},
+          {"spent_usd", to_decimal(plan.spent)},
+          {"launched_at", plan.launched_at ? Json(to_text(*plan.launched_at)) : Json(nullptr)}};
 }
 
 Plan plan_from_json(const Json& json) {
@@ -187,6 +196,8 @@ Plan plan_from_json(const Json& json) {
   plan.shares = read_shares(json, plan.placement.ranks);
   plan.buckets = read_part(json, "buckets", buckets_from_json);
   if (!json_at(json, "price").is_null()) plan.price = read_part(json, "price", price_from_json);
+  plan.spent = json_usd(json, "spent_usd");
+  if (const auto launched = json_maybe<std::string>(json, "launched_at")) plan.launched_at = parse_timestamp(*launched);
   expect_agreement(plan);
   return plan;
 }

@@ -10,6 +10,7 @@
 #include "common/ids.hpp"
 #include "common/json.hpp"
 #include "common/price.hpp"
+#include "common/time.hpp"
 #include "jobs/dataset_index.hpp"
 #include "jobs/placement.hpp"
 #include "jobs/spec.hpp"
@@ -36,12 +37,14 @@ struct Plan {
   Placement placement;
   std::vector<std::int64_t> shares;  ///< weight by rank, see shares.hpp
   BucketLimits buckets;
-  std::optional<Price> price;  ///< nothing: costs are null until import knows one
+  std::optional<Price> price;            ///< nothing: costs are null until import knows one
+  NanoUsd spent;                         ///< by earlier attempts of the run
+  std::optional<Timestamp> launched_at;  ///< since when this attempt is billed; nothing: from the start of the process
 
   std::int64_t steps_per_epoch() const;
 };
 
-/// Equal shares; everything else as given.
+/// Equal shares; everything else as given. Throws ConfigError for a stop by cost without a price.
 Plan make_plan(const JobSpec& job, const ConfigurationSpec& configuration, const Placement& placement,
                const DatasetIndex& dataset, RunId run, std::optional<ComparisonId> comparison, int repeat, int attempt,
                std::optional<Price> price);

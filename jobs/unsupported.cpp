@@ -40,31 +40,14 @@ void note_data(const DataSpec& data, Later& later) {
 }
 
 void note_train(const TrainSpec& train, const std::string& path, Later& later) {
-  const OptimizerSpec& optimizer = train.optimizer;
-  later.note(path + "optimizer.kind", optimizer.kind != OptimizerKind::kSgd, to_text(optimizer.kind), "sgd");
-  later.note(path + "optimizer.nesterov", optimizer.nesterov, "true", "false");
-  later.note(path + "optimizer.weight_decay", optimizer.weight_decay != 0, fmt::format("{}", optimizer.weight_decay),
-             "0");
-  const ScheduleSpec& schedule = train.schedule;
-  later.note(path + "schedule.kind", schedule.kind != ScheduleKind::kConstant, to_text(schedule.kind), "constant");
-  later.note(path + "schedule.warmup_steps", schedule.warmup_steps != 0, std::to_string(schedule.warmup_steps), "0");
   const bool precise = train.precision == Precision::kFp32 || train.precision == Precision::kFp64;
   later.note(path + "precision", !precise, to_text(train.precision), "fp32 or fp64");
-  later.note(path + "clip_norm", train.clip_norm.has_value(), "a number", "none");
-  later.note(path + "accumulate", train.accumulate != 1, std::to_string(train.accumulate), "1");
   later.note(path + "exchange.wire", train.exchange.wire != Wire::kSame, to_text(train.exchange.wire), "same");
   later.note(path + "exchange.every", train.exchange.every != 1, std::to_string(train.exchange.every), "1");
   later.note(path + "exchange.outer", train.exchange.outer.has_value(), "a map", "no outer");
   later.note(path + "tf32", train.tf32, "true", "false");
   later.note(path + "micro_batch", train.micro_batch.has_value(), "a number", "no micro_batch");
   later.note(path + "checkpoint", train.checkpoint, kCheckpoints.text(train.checkpoint), "none");
-}
-
-void note_stop(const StopSpec& stop, const std::string& path, Later& later) {
-  const char* const instead = "epochs or max_time";
-  later.note(path + "target_accuracy", stop.target_accuracy.has_value(), "target_accuracy", instead);
-  later.note(path + "target_loss", stop.target_loss.has_value(), "target_loss", instead);
-  later.note(path + "max_cost_usd", stop.max_cost.has_value(), "max_cost_usd", instead);
 }
 
 }  // namespace
@@ -74,14 +57,12 @@ std::vector<Diagnostic> unsupported(const JobSpec& job) {
   note_model(job.model, later);
   note_data(job.data, later);
   note_train(job.train, "train.", later);
-  note_stop(job.stop, "stop.", later);
   for (std::size_t i = 0; i < job.configurations.size(); ++i) {
     const ConfigurationSpec& configuration = job.configurations[i];
     const std::string path = fmt::format("configurations[{}].", i);
     later.note(path + "backend", configuration.backend != Backend::kMpi, to_text(configuration.backend), "mpi");
     later.note(path + "ranks", !configuration.ranks, "auto", "a number");
     note_train(configuration.train, path + "train.", later);
-    note_stop(configuration.stop, path + "stop.", later);
   }
   return later.sorted();
 }

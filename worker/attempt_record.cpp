@@ -60,7 +60,8 @@ void AttemptRecord::close(const TrainingResult& result, const std::string& messa
                               .message = message,
                               .epochs = result.epochs,
                               .steps = result.steps,
-                              .node_seconds = plan_.placement.nodes * wall_s});
+                              .node_seconds = plan_.placement.nodes * wall_s,
+                              .cost_decision = result.cost_decision});
   closed_ = true;
 }
 

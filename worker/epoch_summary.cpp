@@ -1,7 +1,9 @@
 #include "worker/epoch_summary.hpp"
 
-#include "cluster/bill.hpp"
+#include <algorithm>
+
 #include "common/error.hpp"
+#include "worker/spending.hpp"
 
 namespace regatta {
 
@@ -12,6 +14,16 @@ PhaseSeconds split_waits(PhaseSeconds laps, std::span<const double> own, std::sp
   laps[Phase::kExchange] -= straggler_s;
   laps[Phase::kStragglerWait] += straggler_s;
   return laps;
+}
+
+std::optional<record::StepTimes> step_times(std::vector<double> seconds) {
+  if (seconds.empty()) return {};
+  const auto at = [&](double quantile) {
+    const auto place = seconds.begin() + static_cast<std::ptrdiff_t>(quantile * static_cast<double>(seconds.size()));
+    std::nth_element(seconds.begin(), place, seconds.end());
+    return *place;
+  };
+  return record::StepTimes{.median = at(0.5), .p99 = at(0.99)};
 }
 
 record::Epoch epoch_record(const Plan& plan, const EpochTotals& totals, const std::optional<TestFigures>& test,
@@ -26,6 +38,7 @@ record::Epoch epoch_record(const Plan& plan, const EpochTotals& totals, const st
   line.train_loss = totals.loss_sum / static_cast<double>(totals.samples);
   line.learning_rate = totals.learning_rate;
   line.bytes_exchanged = bytes_exchanged;
+  line.step_s = step_times(totals.step_s);
   if (test) {
     line.test_loss = test->loss;
     line.test_accuracy = test->accuracy;
@@ -40,11 +53,7 @@ record::Epoch epoch_record(const Plan& plan, const EpochTotals& totals, const st
   line.train_s = line.wall_s - line.seconds[Phase::kEvaluation] - line.seconds[Phase::kCheckpoint];
   line.samples_per_s = static_cast<double>(totals.samples) / line.train_s;
   if (plan.price) {
-    const Holding holding{.nodes = plan.placement.nodes,
-                          .ranks = plan.placement.ranks,
-                          .threads = plan.placement.threads,
-                          .cores_per_node = plan.placement.cores_per_node};
-    line.cost = holding_cost(*plan.price, holding, from_seconds(line.wall_s));
+    line.cost = holding_cost(*plan.price, holding_of(plan.placement), from_seconds(line.wall_s));
   }
   return line;
 }

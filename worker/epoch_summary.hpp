@@ -20,8 +20,12 @@ struct EpochTotals {
   std::int64_t samples = 0;      ///< over all ranks
   std::int64_t own_samples = 0;  ///< this rank's
   double loss_sum = 0;           ///< over all ranks
-  double learning_rate = 0;
+  double learning_rate = 0;      ///< of the last step
+  std::vector<double> step_s;    ///< wall by step, this rank's
 };
+
+/// Of the steps' wall times; nothing without steps.
+std::optional<record::StepTimes> step_times(std::vector<double> seconds);
 
 /// The laps with exposed waits divided: of each collective's wait the minimum over ranks stays `exchange`, what this
 /// rank waited longer than that was for a slower one. `own` and `least` have one entry a collective.

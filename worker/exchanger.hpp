@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -26,18 +27,21 @@ struct Parameter {
   at::Tensor tensor;
 };
 
+/// Whether the run may go on, by the limits of the job's stop.
+enum class Budget { kLeft, kTimeSpent, kMoneySpent };
+
 /// What each rank brings to a step beside its gradients. Summed over ranks with the last bucket: no message of its own.
 struct StepVotes {
-  double loss_sum = 0;  ///< over this rank's samples
-  int stop = 0;         ///< 1: this rank was asked to stop (a signal)
-  int budget = 0;       ///< 1: the time that may be spent is spent
-  int failed = 0;       ///< 1: this rank cannot go on (non-finite loss); all ranks leave after the same step
+  double loss_sum = 0;            ///< over this rank's samples
+  int stop = 0;                   ///< 1: this rank was asked to stop (a signal)
+  Budget budget = Budget::kLeft;  ///< rank 0's clock decides for all; the others leave it
+  int failed = 0;                 ///< 1: this rank cannot go on (non-finite loss); all ranks leave after the same step
 };
 /// The same on every rank.
 struct StepOutcome {
   double loss = 0;  ///< global mean
   bool stop = false;
-  bool budget = false;
+  Budget budget = Budget::kLeft;
   bool failed = false;  ///< also when the global loss is not finite
 };
 
@@ -49,13 +53,16 @@ class Exchanger {
   virtual std::int64_t gradient_bytes() const = 0;
   virtual const std::string& bucket_plan_hash() const = 0;  ///< agreed by all ranks
 
-  /// Before forward. `global_samples` divides the summed gradients; `learning_rate` is this step's.
+  /// Before the step's first forward. `global_samples` divides the summed gradients; `learning_rate` is this step's.
   virtual void begin_step(std::int64_t step, std::int64_t global_samples, double learning_rate) = 0;
+  /// Before each forward of the step; `last`: no other one follows. Until then autograd adds gradients up.
+  virtual void begin_pass(bool last) = 0;
   /// All gradients of this bucket exist on this rank. Called inside backward, by the exchanger's own hooks, in bucket
   /// order or not; its time is `exchange`, never `compute`.
   virtual void bucket_ready(int bucket) = 0;
-  /// Publishes what is missing (zeros from a rank without samples), sums, divides once, applies the optimizer; when a
-  /// rank failed nothing is applied. Collective. Lap phases: exchange (and a straggler share, see `waits`), optimizer.
+  /// Publishes what is missing (zeros from a rank without samples), sums, divides once, clips, applies the optimizer;
+  /// when a rank failed nothing is applied. Collective. Lap phases: exchange (and a straggler share, see `waits`),
+  /// optimizer.
   virtual StepOutcome finish_step(const StepVotes& votes) = 0;
   /// Sums `values` over all ranks at once: batch norm and metrics. Collective. Lap phase: exchange.
   virtual void allreduce_now(std::span<double> values) = 0;
@@ -71,6 +78,7 @@ class Exchanger {
 struct ExchangerParts {
   std::vector<Parameter> parameters;  ///< all of one dtype
   BucketLimits limits;
+  std::optional<double> clip_norm;  ///< the mean gradient's norm is made no larger than this
   std::unique_ptr<Optimizer> optimizer;
   LapClock& clock;
   Watchdog& watchdog;

@@ -35,15 +35,26 @@ GradientCapture::~GradientCapture() {
     torch::autograd::impl::set_post_acc_grad_hooks(parameter.tensor, nullptr);
 }
 
+void GradientCapture::begin_pass(bool last) {
+  last_pass_ = last;
+}
+
+void GradientCapture::finish() {
+  for (std::size_t i = 0; i < parameters_.size(); ++i)
+    if (!present_[i] && parameters_[i].tensor.grad().defined()) take(i, parameters_[i].tensor);
+}
+
 void GradientCapture::begin_step() {
+  last_pass_ = true;
   present_.assign(parameters_.size(), false);
   missing_.clear();
   for (const BucketRange& bucket : plan_.buckets) missing_.push_back(bucket.parameters);
 }
 
 void GradientCapture::take(std::size_t parameter, const at::Tensor& tensor) {
+  if (!last_pass_) return;
   const Lap lap(clock_, Phase::kExchange);
-  REGATTA_ENSURE(!present_[parameter], "one backward pass a step");
+  REGATTA_ENSURE(!present_[parameter], "one last backward pass a step");
   publish_(parameter, tensor.grad());
   tensor.mutable_grad().reset();
   present_[parameter] = true;

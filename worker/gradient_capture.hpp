@@ -25,7 +25,10 @@ class GradientCapture {
   GradientCapture(const GradientCapture&) = delete;
   GradientCapture& operator=(const GradientCapture&) = delete;
 
-  void begin_step();  ///< forgets what the last step brought
+  void begin_step();           ///< forgets what the last step brought
+  void begin_pass(bool last);  ///< gradients of a pass that is not the last stay with autograd, which adds them up
+  /// After the last pass: takes what earlier passes left on a rank that had no samples in the last one.
+  void finish();
   bool has(std::size_t parameter) const { return present_[parameter]; }
 
  private:
@@ -37,6 +40,7 @@ class GradientCapture {
   LapClock& clock_;
   Publish publish_;
   BucketReady bucket_ready_;
+  bool last_pass_ = true;
   std::vector<bool> present_;  // by parameter
   std::vector<int> missing_;   // gradients by bucket
 };

@@ -13,6 +13,7 @@
 #include <limits>
 
 #include "common/error.hpp"
+#include "worker/clip.hpp"
 #include "worker/exchanger.hpp"
 #include "worker/gradient_capture.hpp"
 #include "worker/lap_clock.hpp"
@@ -44,7 +45,8 @@ class MpiExchanger final : public Exchanger {
             [this](int bucket) { bucket_ready(bucket); }) {
     for (std::size_t i = 0; i < plan_.slots.size(); ++i) {
       const BucketSlot& slot = plan_.slots[i];
-      views_.push_back(flat_.narrow(0, slot.offset, slot.count).view(parts_.parameters[i].tensor.sizes()));
+      const at::Tensor& parameter = parts_.parameters[i].tensor;  // dense; the optimizer wants its strides
+      views_.push_back(flat_.as_strided(parameter.sizes(), parameter.strides(), slot.offset));
     }
     agree_on_bucket_plan(plan_, parts_.ranks);
   }
@@ -62,6 +64,7 @@ class MpiExchanger final : public Exchanger {
     learning_rate_ = learning_rate;
     capture_.begin_step();
   }
+  void begin_pass(bool last) override { capture_.begin_pass(last); }
 
   void bucket_ready(int bucket) override { parts_.watchdog.post(step_, bucket, "backward"); }
 
@@ -83,9 +86,11 @@ class MpiExchanger final : public Exchanger {
  private:
   StepOutcome sum_buckets(const StepVotes& votes) {
     const Lap lap(parts_.clock, Phase::kExchange);
+    capture_.finish();
     for (std::size_t i = 0; i < views_.size(); ++i)
       if (!capture_.has(i)) views_[i].zero_();
-    std::array<double, kVotes> ballot{votes.loss_sum, double(votes.stop), double(votes.budget), double(votes.failed)};
+    std::array<double, kVotes> ballot{votes.loss_sum, double(votes.stop), double(static_cast<int>(votes.budget)),
+                                      double(votes.failed)};
     at::Tensor tail = flat_.narrow(0, plan_.elements, kVotes);
     at::Tensor ballot_view = at::from_blob(ballot.data(), {kVotes}, at::kDouble);
     tail.copy_(ballot_view);
@@ -101,8 +106,9 @@ class MpiExchanger final : public Exchanger {
     bytes_exchanged_ += gradient_bytes();
 
     ballot_view.copy_(tail);
-    StepOutcome outcome{
-        .loss = ballot[0] / static_cast<double>(global_samples_), .stop = ballot[1] > 0, .budget = ballot[2] > 0};
+    StepOutcome outcome{.loss = ballot[0] / static_cast<double>(global_samples_),
+                        .stop = ballot[1] > 0,
+                        .budget = static_cast<Budget>(static_cast<int>(ballot[2]))};
     outcome.failed = ballot[3] > 0 || !std::isfinite(outcome.loss);
     return outcome;
   }
@@ -111,6 +117,7 @@ class MpiExchanger final : public Exchanger {
   void apply() {
     const Lap lap(parts_.clock, Phase::kOptimizer);
     flat_.div_(global_samples_);
+    if (parts_.clip_norm) clip_to_norm({flat_.narrow(0, 0, plan_.elements)}, *parts_.clip_norm);
     for (std::size_t i = 0; i < views_.size(); ++i) parts_.optimizer->apply(i, views_[i], learning_rate_);
   }
 

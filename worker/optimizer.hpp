@@ -15,12 +15,15 @@ namespace regatta {
 class Optimizer {
  public:
   virtual ~Optimizer() = default;
-  /// parameter[i] <- rule(parameter[i], mean_gradient, state[i]); same shape and dtype.
+  /// parameter[i] <- rule(parameter[i], mean_gradient, state[i]); same shape, strides and dtype.
   virtual void apply(std::size_t parameter, const at::Tensor& mean_gradient, double learning_rate) = 0;
 };
 
-/// SGD with momentum as in torch.optim.SGD: buf = momentum*buf + g; p -= lr*buf (Sutskever et al., ICML 2013, in the
-/// form that PyTorch gave it).
+/// The rules of torch.optim, without dampening and amsgrad:
+///   sgd    g += weight_decay*p; buf = momentum*buf + g; p -= lr*(nesterov ? g + momentum*buf : buf)
+///          (Sutskever et al., ICML 2013, in the form that PyTorch gave it)
+///   adam   g += weight_decay*p; the means of g and g^2, corrected for their start (Kingma and Ba, ICLR 2015, algorithm
+///   1) adamw  as adam, but p -= lr*weight_decay*p beside it (Loshchilov and Hutter, ICLR 2019, algorithm 2)
 std::unique_ptr<Optimizer> make_optimizer(const OptimizerSpec& spec, std::vector<Parameter> parameters);
 
 }  // namespace regatta

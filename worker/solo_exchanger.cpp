@@ -5,6 +5,7 @@
 
 #include <cmath>
 
+#include "worker/clip.hpp"
 #include "worker/exchanger.hpp"
 #include "worker/gradient_capture.hpp"
 #include "worker/lap_clock.hpp"
@@ -36,14 +37,15 @@ class SoloExchanger final : public Exchanger {
     learning_rate_ = learning_rate;
     capture_.begin_step();
   }
+  void begin_pass(bool last) override { capture_.begin_pass(last); }
 
   void bucket_ready(int) override {}
 
   StepOutcome finish_step(const StepVotes& votes) override {
-    StepOutcome outcome{.loss = votes.loss_sum / static_cast<double>(global_samples_),
-                        .stop = votes.stop != 0,
-                        .budget = votes.budget != 0};
+    StepOutcome outcome{
+        .loss = votes.loss_sum / static_cast<double>(global_samples_), .stop = votes.stop != 0, .budget = votes.budget};
     outcome.failed = votes.failed != 0 || !std::isfinite(outcome.loss);
+    capture_.finish();
     if (!outcome.failed) apply();
     return outcome;
   }
@@ -57,9 +59,14 @@ class SoloExchanger final : public Exchanger {
     const Lap lap(parts_.clock, Phase::kOptimizer);
     const c10::NoGradGuard no_grad;
     for (std::size_t i = 0; i < gradients_.size(); ++i) {
-      at::Tensor gradient =
-          capture_.has(i) ? gradients_[i].div_(global_samples_) : at::zeros_like(parts_.parameters[i].tensor);
-      parts_.optimizer->apply(i, gradient, learning_rate_);
+      if (capture_.has(i))
+        gradients_[i].div_(global_samples_);
+      else
+        gradients_[i] = at::zeros_like(parts_.parameters[i].tensor);
+    }
+    if (parts_.clip_norm) clip_to_norm(gradients_, *parts_.clip_norm);
+    for (std::size_t i = 0; i < gradients_.size(); ++i) {
+      parts_.optimizer->apply(i, gradients_[i], learning_rate_);
       gradients_[i].reset();
     }
   }

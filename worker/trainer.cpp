@@ -9,11 +9,14 @@
 
 #include <ATen/ATen.h>
 
+#include <array>
 #include <cmath>
 
+#include "jobs/schedule.hpp"
 #include "worker/auto_deadline.hpp"
 #include "worker/epoch_summary.hpp"
 #include "worker/evaluation.hpp"
+#include "worker/spending.hpp"
 #include "worker/step_reporter.hpp"
 
 namespace regatta {
@@ -23,12 +26,18 @@ SteadyTime steady_now() {
   return std::chrono::steady_clock::now();
 }
 
-enum class End { kNot, kEpochs, kMaxTime, kSignal, kNonFinite };
+enum class End { kNot, kEpochs, kTargetAccuracy, kTargetLoss, kMaxTime, kMaxCost, kSignal, kNonFinite };
 
 const char* reason_of(End end) {
   switch (end) {
+    case End::kTargetAccuracy:
+      return "target_accuracy";
+    case End::kTargetLoss:
+      return "target_loss";
     case End::kMaxTime:
       return "max_time";
+    case End::kMaxCost:
+      return "max_cost_usd";
     case End::kSignal:
       return "signal";
     case End::kNonFinite:
@@ -49,6 +58,8 @@ class Trainer {
   explicit Trainer(const TrainerParts& parts)
       : p_(parts),
         train_(parts.plan.training.train),
+        stop_(parts.plan.training.stop),
+        spending_(parts.plan, parts.process_start, wall_now(), steady_now()),
         reporter_(parts.journal, parts.plan, parts.process_start, steady_now()) {}
 
   TrainingResult run() {
@@ -58,9 +69,10 @@ class Trainer {
     TrainingResult result;
     for (int epoch = 1; end_ == End::kNot; ++epoch) {
       const EpochTotals totals = train_epoch(epoch);
-      const bool all_done = totals.complete && epoch == p_.plan.training.stop.epochs;
+      const bool all_done = totals.complete && epoch == stop_.epochs;
       if (all_done) end_ = End::kEpochs;  // whoever asked to stop during the last step gets a finished run
       const std::optional<TestFigures> test = evaluate_epoch();
+      if (test) end_ = end_after(*test);
       const ClosedLaps closed = close_epoch();
       if (end_ == End::kNot) start_batches(epoch + 1);  // on all ranks at once: rank 0 has lines to write now
       write_epoch(totals, test, closed);
@@ -72,6 +84,7 @@ class Trainer {
       }
     }
     reporter_.finish();
+    result.cost_decision = cost_decision_;
     result.reason = reason_of(end_);
     result.exit_code = exit_code_of(end_);
     result.steps = step_;
@@ -82,25 +95,27 @@ class Trainer {
   /// The step loop. Every rank leaves it after the same step.
   EpochTotals train_epoch(int epoch) {
     const std::int64_t steps = p_.batches.batches_per_epoch();
-    EpochTotals totals{.epoch = epoch, .first_step = step_ + 1, .learning_rate = train_.optimizer.lr};
+    EpochTotals totals{.epoch = epoch, .first_step = step_ + 1};
+    SteadyTime before = steady_now();
     for (std::int64_t in_epoch = 1; in_epoch <= steps && end_ == End::kNot; ++in_epoch) {
-      const SteadyTime start = steady_now();
       const Batch& batch = next_batch();
+      totals.learning_rate = learning_rate(train_.schedule, train_.optimizer.lr, step_, {steps, stop_.epochs});
       p_.exchanger.begin_step(++step_, batch.global_samples, totals.learning_rate);
-      StepVotes votes{.stop = p_.stop_requested ? 1 : 0, .budget = out_of_time() ? 1 : 0};
-      if (batch.targets.numel() > 0) votes.loss_sum = forward_backward(batch);
+      StepVotes votes{.loss_sum = forward_backward(batch), .stop = p_.stop_requested ? 1 : 0, .budget = budget()};
       votes.failed = std::isfinite(votes.loss_sum) ? 0 : 1;
       const StepOutcome outcome = p_.exchanger.finish_step(votes);
       end_ = end_after(outcome);
+      if (outcome.budget == Budget::kMoneySpent) note_cost_decision();
 
       totals.last_step = step_;
       totals.samples += batch.global_samples;
-      totals.own_samples += batch.targets.numel();
+      totals.own_samples += static_cast<std::int64_t>(batch.samples.size());
       totals.loss_sum += outcome.loss * static_cast<double>(batch.global_samples);
       totals.complete = in_epoch == steps && !outcome.failed;
-      const SteadyTime end = steady_now();
-      reporter_.after_step({epoch, step_, in_epoch, batch.global_samples, outcome.loss}, end);
-      if (const auto deadline = train_.deadline_s ? std::nullopt : auto_deadline_.after_step(end - start))
+      reporter_.after_step({epoch, step_, in_epoch, batch.global_samples, outcome.loss}, steady_now());
+      const Duration took = steady_now() - std::exchange(before, steady_now());
+      totals.step_s.push_back(seconds(took));
+      if (const auto deadline = train_.deadline_s ? std::nullopt : auto_deadline_.after_step(took))
         p_.watchdog.set_deadline(*deadline);
     }
     return totals;
@@ -117,25 +132,54 @@ class Trainer {
     return p_.batches.next();
   }
 
-  /// Returns the loss summed over this rank's samples. Gradients go to the exchanger's hooks.
+  /// Returns the loss summed over this rank's samples, part by part. Gradients go to the exchanger's hooks.
   double forward_backward(const Batch& batch) {
     const Lap lap(p_.clock, Phase::kCompute);
     p_.watchdog.post(step_, -1, "compute");
-    const at::Tensor loss = loss_sum(p_.model.forward(batch.inputs), batch.targets);
+    double sum = 0;
+    std::int64_t begin = 0;
+    for (std::size_t part = 0; part < batch.parts.size(); ++part) {
+      const std::int64_t size = batch.parts[part];
+      p_.exchanger.begin_pass(part + 1 == batch.parts.size());
+      if (size > 0) sum += pass(batch.inputs.narrow(0, begin, size), batch.targets.narrow(0, begin, size));
+      begin += size;
+    }
+    return sum;
+  }
+
+  double pass(const at::Tensor& inputs, const at::Tensor& targets) {
+    const at::Tensor loss = loss_sum(p_.model.forward(inputs), targets);
     loss.backward();
     return loss.item<double>();
   }
 
-  /// max_time counts from the start of the process. Rank 0's clock decides for all.
-  bool out_of_time() const {
-    const std::optional<double>& limit = p_.plan.training.stop.max_time_s;
-    return limit && p_.ranks.rank() == 0 && seconds(steady_now() - p_.process_start) >= *limit;
+  Budget budget() const { return p_.ranks.rank() == 0 ? spending_.budget(steady_now()) : Budget::kLeft; }
+
+  void note_cost_decision() {
+    if (p_.ranks.rank() == 0) cost_decision_ = {.limit = *stop_.max_cost, .accrued = spending_.accrued(steady_now())};
+  }
+
+  static End end_after(Budget budget) {
+    if (budget == Budget::kMoneySpent) return End::kMaxCost;
+    return budget == Budget::kTimeSpent ? End::kMaxTime : End::kNot;
   }
 
   static End end_after(const StepOutcome& outcome) {
     if (outcome.failed) return End::kNonFinite;
-    if (outcome.stop) return End::kSignal;
-    return outcome.budget ? End::kMaxTime : End::kNot;
+    return outcome.stop ? End::kSignal : end_after(outcome.budget);
+  }
+
+  /// A target that is met is the reason, also when it is met in the last epoch. Evaluating may have spent what was
+  /// left.
+  End end_after(const TestFigures& test) {
+    if (stop_.target_accuracy && test.accuracy >= *stop_.target_accuracy) return End::kTargetAccuracy;
+    if (stop_.target_loss && test.loss <= *stop_.target_loss) return End::kTargetLoss;
+    if (end_ != End::kNot || !spending_.has_limits()) return end_;
+    std::array<double, 1> vote{static_cast<double>(budget())};
+    p_.exchanger.allreduce_now(vote);
+    const auto agreed = static_cast<Budget>(static_cast<int>(vote[0]));
+    if (agreed == Budget::kMoneySpent) note_cost_decision();
+    return end_after(agreed);
   }
 
   /// Nothing when the job does not evaluate, or when whoever stopped the run does not want to wait: asked to stop while
@@ -190,11 +234,14 @@ class Trainer {
 
   TrainerParts p_;
   const TrainSpec& train_;
+  const StopSpec& stop_;
+  const Spending spending_;
   StepReporter reporter_;
   End end_ = End::kNot;
   std::int64_t step_ = 0;  // done or running, since the start of the run
   SteadyTime epoch_start_;
   AutoDeadline auto_deadline_;
+  std::optional<record::CostDecision> cost_decision_;  // rank 0
 };
 
 }  // namespace

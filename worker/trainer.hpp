@@ -32,18 +32,19 @@ struct TrainerParts {
 
 /// How training ended, the same on every rank.
 struct TrainingResult {
-  std::string reason;  ///< epochs | max_time | signal | non_finite
+  std::string reason;  ///< epochs | target_accuracy | target_loss | max_time | max_cost_usd | signal | non_finite
   ExitCode exit_code = ExitCode::kDone;
   int epochs = 0;  ///< complete
   std::int64_t steps = 0;
   double train_loss = 0;
   std::optional<double> test_loss, test_accuracy;
+  std::optional<record::CostDecision> cost_decision;  ///< on rank 0, when max_cost_usd ended it
 };
 
 /// Collective. Trains until the first stop; writes first_step, early, heartbeat, epoch and rank lines (not start, not
 /// stop). An epoch that was cut short is recorded with `complete` false; it is evaluated when time ran out, so that the
-/// final weights have figures, and not after a signal or a non-finite loss. A signal also ends a running evaluation.
-/// Throws CommError, DataError, IoError.
+/// final weights have figures (as when the money did), and not after a signal or a non-finite loss. A signal also ends
+/// a running evaluation. Throws CommError, DataError, IoError.
 TrainingResult train(TrainerParts parts);
 
 }  // namespace regatta

@@ -171,7 +171,13 @@ class Worker {
     for (const auto& [name, tensor] : model.parameters()) parameters.push_back({name, tensor});
     auto optimizer = make_optimizer(plan_.training.train.optimizer, parameters);
     if (wraps_.optimizer) optimizer = wraps_.optimizer(std::move(optimizer), ranks_.rank());
-    ExchangerParts parts{parameters, plan_.buckets, std::move(optimizer), clock, watchdog_, ranks_};
+    ExchangerParts parts{.parameters = parameters,
+                         .limits = plan_.buckets,
+                         .clip_norm = plan_.training.train.clip_norm,
+                         .optimizer = std::move(optimizer),
+                         .clock = clock,
+                         .watchdog = watchdog_,
+                         .ranks = ranks_};
     auto exchanger =
         ranks_.world_size() == 1 ? make_solo_exchanger(std::move(parts)) : make_mpi_exchanger(std::move(parts));
     return wraps_.exchanger ? wraps_.exchanger(std::move(exchanger), clock, ranks_.rank()) : std::move(exchanger);

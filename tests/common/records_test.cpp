@@ -31,6 +31,7 @@ record::Epoch some_epoch() {
                       .test_accuracy = 0.96875,
                       .learning_rate = 0.05,
                       .samples_per_s = 18461.5,
+                      .step_s = record::StepTimes{.median = 0.0625, .p99 = 0.75},
                       .exchange_hidden_s = 0.0625,
                       .bytes_exchanged = 1LL << 33,
                       .cost = parse_usd("0.000043385")};
@@ -56,14 +57,17 @@ std::vector<RecordBody> bodies() {
                       .dataset_key = "def",
                       .startup_s = 0.75,
                       .warnings = {"two ranks on \"one\" core\n"}};
-  return {
-      start,
-      record::FirstStep{.startup_s = 0.875},
-      record::Early{.losses = {2.5, kNan, 2.25}},
-      record::Shares{.from_epoch = 2, .weights = {3, 1}},
-      record::Heartbeat{.epoch = 1, .step = 100, .loss = kNan, .samples = 12'800, .node_seconds = 1.5},
-      some_epoch(),
-      record::Stop{.reason = "epochs", .exit_code = 0, .message = "", .epochs = 1, .steps = 469, .node_seconds = 5}};
+  return {start,
+          record::FirstStep{.startup_s = 0.875},
+          record::Early{.losses = {2.5, kNan, 2.25}},
+          record::Shares{.from_epoch = 2, .weights = {3, 1}},
+          record::Heartbeat{.epoch = 1, .step = 100, .loss = kNan, .samples = 12'800, .node_seconds = 1.5},
+          some_epoch(),
+          record::Stop{.reason = "epochs", .exit_code = 0, .message = "", .epochs = 1, .steps = 469, .node_seconds = 5},
+          record::Stop{.reason = "max_cost_usd",
+                       .steps = 7,
+                       .node_seconds = 5,
+                       .cost_decision = record::CostDecision{.limit = NanoUsd{10}, .accrued = NanoUsd{11}}}};
 }
 
 JournalLine line_of(RecordBody body, std::int64_t seq) {
@@ -113,7 +117,7 @@ TEST(Journal, AnEpochLineSpelledOut) {
       R"({"schema":1,"run_id":"01ARZ3NDEKTSV4RRFFQ69G5FAV","attempt":2,"seq":6,"at":"2025-07-01T12:00:00.000001Z",)"
       R"("type":"epoch","epoch":1,"first_step":1,"last_step":469,"complete":true,"samples":60000,"wall_s":3.5,)"
       R"("train_s":3.25,"train_loss":0.25,"test_loss":0.125,"test_accuracy":0.96875,"learning_rate":0.05,)"
-      R"("samples_per_s":18461.5,"seconds":{"compute":0.125,"data_wait":0.25,"exchange":0.375,"straggler_wait":0.5,)"
+      R"("samples_per_s":18461.5,"step_s":{"median":0.0625,"p99":0.75},"seconds":{"compute":0.125,"data_wait":0.25,"exchange":0.375,"straggler_wait":0.5,)"
       R"("optimizer":0.625,"evaluation":0.75,"checkpoint":0.875,"other":1.0},"seconds_kind":"measured",)"
       R"("exchange_hidden_s":0.0625,"bytes_exchanged":8589934592,"energy_j":null,"cost_usd":"0.000043385"})");
 }

@@ -56,6 +56,16 @@ TEST_F(RunProgressTest, TheFirstStopWins) {
   EXPECT_EQ(at(progress, 990s).left, 10s);
 }
 
+TEST_F(RunProgressTest, MoneyIsTimeAtThePlansPrice) {
+  Plan plan = plan_with({.max_cost = *parse_usd("0.03")});
+  plan.price = Price{.usd_per_node_hour = *parse_usd("3.6")};  // 0.001 a second
+  plan.price->billing = Billing::kNode;
+  plan.spent = *parse_usd("0.01");  // an earlier attempt
+  RunProgress progress(plan);
+  EXPECT_DOUBLE_EQ(at(progress, 5s).fraction, 0.25);
+  EXPECT_EQ(at(progress, 5s).left, 15s);
+}
+
 TEST_F(RunProgressTest, AnEvaluationsProgressIsNoPace) {
   const Plan plan = plan_with({.epochs = 4});
   RunProgress progress(plan);

@@ -56,12 +56,19 @@ class Exchange : public testing::TestWithParam<Wire> {
       parameters_.push_back({"p", at::zeros(shape, GetParam().type).requires_grad_(true)});
     // 15 + 7 + 8 + 11 + 1 elements; limits that make three buckets of them.
     const auto element = static_cast<std::int64_t>(parameters_[0].tensor.element_size());
-    ExchangerParts parts{parameters_,
-                         {.first_bytes = 12 * element, .other_bytes = 16 * element},
-                         std::make_unique<RecordingOptimizer>(applied_),
-                         clock_,
-                         world().watchdog,
-                         world().ranks};
+    limits_ = {.first_bytes = 12 * element, .other_bytes = 16 * element};
+    make_exchanger({});
+  }
+
+  void make_exchanger(std::optional<double> clip_norm) {
+    exchanger_.reset();  // its hooks are on the parameters
+    ExchangerParts parts{.parameters = parameters_,
+                         .limits = limits_,
+                         .clip_norm = clip_norm,
+                         .optimizer = std::make_unique<RecordingOptimizer>(applied_),
+                         .clock = clock_,
+                         .watchdog = world().watchdog,
+                         .ranks = world().ranks};
     exchanger_ = GetParam().solo ? make_solo_exchanger(std::move(parts)) : make_mpi_exchanger(std::move(parts));
   }
 
@@ -80,6 +87,7 @@ class Exchange : public testing::TestWithParam<Wire> {
   StepOutcome step(std::optional<double> factor, const StepVotes& votes = {}) {
     applied_.clear();
     exchanger_->begin_step(++step_, kGlobalSamples, 0.5);
+    exchanger_->begin_pass(true);
     if (factor) backward(*factor);
     return exchanger_->finish_step(votes);
   }
@@ -100,6 +108,7 @@ class Exchange : public testing::TestWithParam<Wire> {
   }
 
   LapClock clock_;
+  BucketLimits limits_;
   std::vector<Parameter> parameters_;
   std::vector<Applied> applied_;
   std::unique_ptr<Exchanger> exchanger_;
@@ -121,17 +130,47 @@ TEST_P(Exchange, ARankWithoutSamplesBringsZeros) {
   expect_mean((ranks() - 1) * ranks() / 2.0);
 }
 
+TEST_P(Exchange, PassesOfAStepAddUp) {
+  step(5.0);
+  applied_.clear();
+  exchanger_->begin_step(++step_, kGlobalSamples, 0.5);
+  for (int pass = 0; pass < 3; ++pass) {
+    exchanger_->begin_pass(pass == 2);
+    const bool empty = pass == 2 && last_rank();  // it took part in the passes before
+    if (!empty) backward(rank() + 1.0);
+  }
+  exchanger_->finish_step({});
+  expect_mean(3 * ranks() * (ranks() + 1) / 2.0 - ranks());
+}
+
+TEST_P(Exchange, ClipsTheWholeMeanGradientToItsNorm) {
+  // Elements by parameter 15, 7, 8, 11, 1 with gradients 1, 2, 3, 4, 5 times the mean of 1 + ... + ranks.
+  const double norm = std::sqrt(15 * 1.0 + 7 * 4.0 + 8 * 9.0 + 11 * 16.0 + 25.0);
+  const double unit = ranks() * (ranks() + 1) / 2.0 / kGlobalSamples;
+  const auto first_of = [&](double limit) {
+    make_exchanger(limit);
+    step(rank() + 1.0);
+    double squares = 0;
+    for (const Applied& applied : applied_)
+      squares += applied.mean_gradient.to(at::kDouble).square().sum().item<double>();
+    return std::sqrt(squares);
+  };
+  EXPECT_NEAR(first_of(norm * unit / 2), norm * unit / 2, 1e-5);
+  EXPECT_NEAR(first_of(norm * unit * 2), norm * unit, 1e-5);  // short enough as it is
+}
+
 TEST_P(Exchange, VotesTravelWithTheGradient) {
   const StepOutcome quiet = step(1.0, {.loss_sum = rank() + 1.0});
   EXPECT_DOUBLE_EQ(quiet.loss, ranks() * (ranks() + 1) / 2.0 / kGlobalSamples);
-  EXPECT_FALSE(quiet.stop || quiet.budget || quiet.failed);
+  EXPECT_FALSE(quiet.stop || quiet.budget != Budget::kLeft || quiet.failed);
 
   const StepOutcome stopped = step(1.0, {.loss_sum = 1, .stop = last_rank() ? 1 : 0});
-  EXPECT_TRUE(stopped.stop && !stopped.budget && !stopped.failed);
+  EXPECT_TRUE(stopped.stop && stopped.budget == Budget::kLeft && !stopped.failed);
   expect_mean(ranks());
 
-  const StepOutcome out_of_time = step(1.0, {.loss_sum = 1, .budget = rank() == 0 ? 1 : 0});
-  EXPECT_TRUE(out_of_time.budget && !out_of_time.stop && !out_of_time.failed);
+  const StepOutcome out_of_time =
+      step(1.0, {.loss_sum = 1, .budget = rank() == 0 ? Budget::kTimeSpent : Budget::kLeft});
+  EXPECT_TRUE(out_of_time.budget == Budget::kTimeSpent && !out_of_time.stop && !out_of_time.failed);
 }
 
 TEST_P(Exchange, NothingIsAppliedWhenARankFailed) {
@@ -172,7 +211,7 @@ TEST(BucketAgreement, NamesTheRankThatHasAnotherModel) {
   std::string message;
   try {
     make_mpi_exchanger(
-        {parameters, {}, std::make_unique<RecordingOptimizer>(applied), clock, world().watchdog, world().ranks});
+        {parameters, {}, {}, std::make_unique<RecordingOptimizer>(applied), clock, world().watchdog, world().ranks});
   } catch (const CommError& error) {
     message = error.what();
   }

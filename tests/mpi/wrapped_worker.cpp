@@ -115,6 +115,7 @@ class StoppingExchanger final : public Exchanger {
     if (step == stop_at_) ::raise(SIGUSR1);
     inner_->begin_step(step, global_samples, learning_rate);
   }
+  void begin_pass(bool last) override { inner_->begin_pass(last); }
   void bucket_ready(int bucket) override { inner_->bucket_ready(bucket); }
   StepOutcome finish_step(const StepVotes& votes) override { return inner_->finish_step(votes); }
   void allreduce_now(std::span<double> values) override { inner_->allreduce_now(values); }

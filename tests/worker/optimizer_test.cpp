@@ -69,8 +69,10 @@ TEST(Sgd, KeepsTheParameterALeafAndTheGradientUntouched) {
   EXPECT_TRUE(parameters[0].tensor.is_leaf() && parameters[0].tensor.requires_grad());
 }
 
-TEST(Optimizer, RefusesWhatThisVersionDoesNotDo) {
-  EXPECT_THROW(make_optimizer({.kind = OptimizerKind::kAdam}, {}), ConfigError);
+TEST(Optimizer, RefusesAGradientOfAnotherLayout) {  // the kernels walk raw memory
+  const at::Tensor weights = at::zeros({2, 3}, at::kDouble).requires_grad_(true);
+  const auto optimizer = make_optimizer({}, {{"p", weights}});
+  EXPECT_THROW(optimizer->apply(0, at::ones({3, 2}, at::kDouble).t(), 0.1), std::logic_error);
 }
 
 }  // namespace

@@ -1,0 +1,14 @@
+#pragma once
+// Gradient clipping by the norm of the whole (Pascanu et al., ICML 2013), as torch.nn.utils.clip_grad_norm_ does it.
+
+#include <ATen/core/Tensor.h>
+
+#include <vector>
+
+namespace regatta {
+
+/// Scales `gradients` in place by min(1, limit / (norm + 1e-6)), norm over all elements of all of them. On every rank
+/// with the same values the result has the same bits.
+void clip_to_norm(const std::vector<at::Tensor>& gradients, double limit);
+
+}  // namespace regatta

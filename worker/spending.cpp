@@ -1,0 +1,41 @@
+#include "worker/spending.hpp"
+
+#include <algorithm>
+
+#include "common/error.hpp"
+
+namespace regatta {
+
+Holding holding_of(const Placement& placement) {
+  return {.nodes = placement.nodes,
+          .ranks = placement.ranks,
+          .threads = placement.threads,
+          .cores_per_node = placement.cores_per_node};
+}
+
+Spending::Spending(const Plan& plan, SteadyTime process_start, Timestamp wall, SteadyTime now)
+    : plan_(plan), process_start_(process_start) {
+  if (!plan.launched_at) return;
+  const Duration since_launch = wall - *plan.launched_at;
+  before_process_ = std::max(since_launch - (now - process_start), Duration(0));  // clocks of two hosts may disagree
+}
+
+NanoUsd Spending::accrued(SteadyTime now) const {
+  REGATTA_ENSURE(plan_.price, "a cost without a price");
+  NanoUsd cost = plan_.spent;
+  cost += holding_cost(*plan_.price, holding_of(plan_.placement), before_process_ + (now - process_start_));
+  return cost;
+}
+
+Budget Spending::budget(SteadyTime now) const {
+  const StopSpec& stop = plan_.training.stop;
+  if (stop.max_cost && accrued(now) >= *stop.max_cost) return Budget::kMoneySpent;
+  if (stop.max_time_s && seconds(now - process_start_) >= *stop.max_time_s) return Budget::kTimeSpent;
+  return Budget::kLeft;
+}
+
+bool Spending::has_limits() const {
+  return plan_.training.stop.max_cost || plan_.training.stop.max_time_s;
+}
+
+}  // namespace regatta
