@@ -28,10 +28,40 @@ TEST(ModelFit, TwoPoolsNeedFourPixelsEachWay) {
   }
 }
 
-TEST(ModelFit, ThisVersionsModelsAlone) {
-  EXPECT_TRUE(model_misfit({.kind = ModelKind::kResnet18}, images({3, 32, 32})));
-  EXPECT_TRUE(model_misfit({.kind = ModelKind::kLstm}, images({3, 32, 32})));
+TEST(ModelFit, EachModelHasItsKindOfSamples) {
+  const DatasetIndex pixels = images({3, 1, 1}), characters = images({64});
+  EXPECT_FALSE(model_misfit({.kind = ModelKind::kResnet18}, pixels));
+  EXPECT_TRUE(model_misfit({.kind = ModelKind::kResnet18}, characters));
+  EXPECT_TRUE(model_misfit({.kind = ModelKind::kLstm}, pixels));
+  EXPECT_FALSE(model_misfit({.kind = ModelKind::kLstm}, characters));
+}
+
+TEST(ModelFit, ChannelsAreAsManyAsStages) {
   EXPECT_TRUE(model_misfit({.kind = ModelKind::kCnn, .channels = {8}}, images({1, 28, 28})));
+  EXPECT_TRUE(model_misfit({.kind = ModelKind::kResnet18, .channels = {8, 16, 32}}, images({1, 28, 28})));
+}
+
+TEST(ModelFit, AModelLargerThanMemoryIsRefusedBeforeAnythingIsLaunched) {
+  const JobSpec job = read_job_text(R"(name: large
+model: {kind: mlp, hidden: [32000, 32000]}
+data: {format: synthetic, samples: 64, shape: [1, 8, 8], classes: 2}
+train: {batch: 8, optimizer: {momentum: 0.9}}
+stop: {epochs: 1}
+configurations:
+  - {name: small, ranks: 1, train: {precision: fp32}}
+  - {name: large, ranks: 1, train: {precision: fp64}}
+)",
+                                    "job.yaml", "/");
+  check_model_fits(job, images({1, 8, 8}), 25'000'000'000);
+  try {
+    check_model_fits(job, images({1, 8, 8}), 24'000'000'000);
+    FAIL() << "accepted";
+  } catch (const ConfigError& error) {
+    EXPECT_STREQ(error.what(),
+                 "job.yaml:2:1: model: weights, gradients and the optimizer's state do not fit (expected at most 24.0 "
+                 "GB, the memory of this host, found 24.6 GB)\n  write smaller sizes, or train where there is more "
+                 "memory");
+  }
 }
 
 TEST(ModelFit, IsToldAtItsPlaceInTheFile) {
