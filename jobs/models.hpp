@@ -4,7 +4,9 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <functional>
 #include <memory>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -14,14 +16,59 @@
 
 namespace regatta {
 
-/// A network with named parameters. Trainer thread only.
+using NamedTensors = std::vector<std::pair<std::string, at::Tensor>>;
+
+/// Sums `values` over all ranks, in place, with the same result everywhere. Collective.
+using SumOverRanks = std::function<void(std::span<double>)>;
+
+/// All tensors of a model, as model_layout() lists them.
+struct ModelTensors {
+  NamedTensors parameters;  ///< leaves that require grad
+  NamedTensors buffers;     ///< batch norm: running statistics, and an int64 that counts batches
+
+  /// The one of this name; requires that there is one.
+  const at::Tensor& at(const std::string& name) const;
+  bool has(const std::string& name) const;
+};
+
+/// A network with named tensors. Starts in training mode. Trainer thread only.
 class Model {
  public:
   virtual ~Model() = default;
-  /// (B, ...) inputs to (B, classes) logits.
-  virtual at::Tensor forward(const at::Tensor& inputs) = 0;
+  Model(const Model&) = delete;
+  Model& operator=(const Model&) = delete;
+
+  /// Images (B, C, H, W) to logits (B, classes); text (B, L) int64 to logits (B*L, classes). With bf16 under autocast,
+  /// whose cache of cast weights ends with the call: logits are bfloat16, parameters and gradients stay float32.
+  at::Tensor forward(const at::Tensor& inputs);
+
   /// In registration order, dotted names as PyTorch's state_dict has them ("0.weight", "0.bias", "3.weight", ...).
-  virtual const std::vector<std::pair<std::string, at::Tensor>>& parameters() const = 0;
+  const NamedTensors& parameters() const { return tensors_.parameters; }
+  /// What evaluation needs besides and no optimizer touches, likewise named.
+  const NamedTensors& buffers() const { return tensors_.buffers; }
+
+  /// Evaluation (false) uses batch norm's running statistics and leaves them alone.
+  void set_training(bool training) { training_ = training; }
+  bool training() const { return training_; }
+
+  /// From now on batch norm takes its statistics over all ranks (train.batch_norm: sync). Nothing for models without
+  /// one. `sum` must outlive the last forward and backward.
+  void share_statistics(SumOverRanks sum);
+  /// Forward and backward in training call the sum that share_statistics() was given: every rank has to run both for
+  /// every batch, also for one of 0 samples.
+  bool is_collective() const { return training_ && sum_over_ranks_ != nullptr; }
+
+ protected:
+  Model(ModelTensors tensors, bool autocast) : tensors_(std::move(tensors)), autocast_(autocast) {}
+  virtual at::Tensor compute(const at::Tensor& inputs) = 0;
+  const ModelTensors& tensors() const { return tensors_; }
+  /// Null without share_statistics().
+  const SumOverRanks& sum_over_ranks() const { return sum_over_ranks_; }
+
+ private:
+  ModelTensors tensors_;
+  bool autocast_, training_ = true;
+  SumOverRanks sum_over_ranks_;
 };
 
 /// Weights drawn from `seed` alone, in float64 and then rounded, so that every rank and every precision starts from the
@@ -29,7 +76,13 @@ class Model {
 std::unique_ptr<Model> make_model(const ModelSpec& spec, const DatasetIndex& data, Precision precision,
                                   std::uint64_t seed);
 
-/// Sum over samples of the cross entropy, a scalar with gradient; `targets` (B) int64.
+/// Sum over samples of the cross entropy, a scalar with gradient, in float32 at least. Images: `targets` (B) int64.
+/// Text: `targets` (B, L) for logits (B*L, classes); a sample's share is the mean over its L characters.
 at::Tensor loss_sum(const at::Tensor& logits, const at::Tensor& targets);
+
+/// train.batch_norm: local. Gives every rank the running statistics averaged over ranks, weighted by the samples that
+/// each has trained on since the last call; before evaluation and before weights are written. Collective, even for a
+/// model without such statistics.
+void average_running_statistics(Model& model, std::int64_t own_samples, const SumOverRanks& sum);
 
 }  // namespace regatta

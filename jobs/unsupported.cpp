@@ -26,8 +26,6 @@ class Later {
 };
 
 void note_model(const ModelSpec& model, Later& later) {
-  const bool here = model.kind == ModelKind::kMlp || model.kind == ModelKind::kCnn;
-  later.note("model.kind", !here, to_text(model.kind), "mlp or cnn");
   later.note("model.weights", model.weights.has_value(), "a path", "no weights");
 }
 
@@ -40,8 +38,8 @@ void note_data(const DataSpec& data, Later& later) {
 }
 
 void note_train(const TrainSpec& train, const std::string& path, Later& later) {
-  const bool precise = train.precision == Precision::kFp32 || train.precision == Precision::kFp64;
-  later.note(path + "precision", !precise, to_text(train.precision), "fp32 or fp64");
+  const bool later_precision = train.precision == Precision::kAuto || train.precision == Precision::kFp16;
+  later.note(path + "precision", later_precision, to_text(train.precision), "fp32, bf16 or fp64");
   later.note(path + "exchange.wire", train.exchange.wire != Wire::kSame, to_text(train.exchange.wire), "same");
   later.note(path + "exchange.every", train.exchange.every != 1, std::to_string(train.exchange.every), "1");
   later.note(path + "exchange.outer", train.exchange.outer.has_value(), "a map", "no outer");

@@ -17,19 +17,32 @@ namespace regatta {
 
 namespace {
 
-constexpr Duration kVoteEvery = std::chrono::seconds(1);  // a sum of five numbers takes microseconds
+constexpr Duration kVoteEvery = std::chrono::seconds(1);  // a sum of six numbers takes microseconds
 
 /// Doubles count exactly up to 2^53.
 struct Totals {
-  double loss = 0, correct = 0, count = 0;
+  double loss = 0, correct = 0, samples = 0, targets = 0;
 
   void add(Model& model, const Batch& batch) {
     if (batch.targets.numel() == 0) return;
-    const at::Tensor logits = model.forward(batch.inputs);  // (B, classes)
+    const at::Tensor logits = model.forward(batch.inputs);  // (B, classes), or text (B*L, classes)
     loss += loss_sum(logits, batch.targets).item<double>();
-    correct += logits.argmax(1).eq(batch.targets).sum().item<double>();
-    count += static_cast<double>(batch.targets.numel());
+    correct += logits.argmax(1).eq(batch.targets.flatten()).sum().item<double>();
+    samples += static_cast<double>(batch.targets.size(0));
+    targets += static_cast<double>(batch.targets.numel());
   }
+};
+
+/// Evaluation mode while it lives; then training again.
+class EvaluationMode {
+ public:
+  explicit EvaluationMode(Model& model) : model_(model) { model_.set_training(false); }
+  ~EvaluationMode() { model_.set_training(true); }
+  EvaluationMode(const EvaluationMode&) = delete;
+  EvaluationMode& operator=(const EvaluationMode&) = delete;
+
+ private:
+  Model& model_;
 };
 
 }  // namespace
@@ -37,6 +50,7 @@ struct Totals {
 std::optional<TestFigures> evaluate(Model& model, EvaluationSource& source, Exchanger& exchanger,
                                     std::int64_t test_count, const std::function<bool()>& go_on) {
   const c10::InferenceMode inference;
+  const EvaluationMode mode(model);
   Totals own;
   for (std::int64_t next = 0;;) {
     const SteadyTime until = std::chrono::steady_clock::now() + kVoteEvery;
@@ -45,14 +59,15 @@ std::optional<TestFigures> evaluate(Model& model, EvaluationSource& source, Exch
       own.add(model, source.batch(next++));
       going = go_on();
     }
-    std::array<double, 5> all{own.loss, own.correct, own.count, next < source.batches() ? 1.0 : 0.0, going ? 0.0 : 1.0};
+    std::array<double, 6> all{
+        own.loss, own.correct, own.samples, own.targets, next < source.batches() ? 1.0 : 0.0, going ? 0.0 : 1.0};
     exchanger.allreduce_now(all);
-    const auto& [loss, correct, count, unfinished, stops] = all;
+    const auto& [loss, correct, samples, targets, unfinished, stops] = all;
     if (unfinished > 0 && stops > 0) return {};
     if (unfinished > 0) continue;
     REGATTA_ENSURE(test_count > 0, "an empty test set has no figures: the plan should say evaluate: never");
-    REGATTA_ENSURE(count == static_cast<double>(test_count), "every test sample counts once");
-    return TestFigures{.loss = loss / count, .accuracy = correct / count};
+    REGATTA_ENSURE(samples == static_cast<double>(test_count), "every test sample counts once");
+    return TestFigures{.loss = loss / samples, .accuracy = correct / targets};
   }
 }
 

@@ -20,6 +20,7 @@ const char* dtype_word(at::ScalarType type) {
   if (type == at::kDouble) return "F64";
   if (type == at::kFloat) return "F32";
   if (type == at::kHalf) return "F16";
+  if (type == at::kLong) return "I64";
   REGATTA_ENSURE(type == at::kBFloat16, "weights of an unknown type");
   return "BF16";
 }
@@ -43,11 +44,12 @@ Json maybe_number(const std::optional<double>& value) {
 WeightsFile write_weights(const fs::path& run_dir, const Model& model, const Plan& plan) {
   std::vector<at::Tensor> tensors;  // keeps contiguous copies alive while they are written
   std::vector<TensorView> views;
-  for (const auto& [name, parameter] : model.parameters()) {
-    const at::Tensor& tensor = tensors.emplace_back(parameter.detach().contiguous());
-    const std::span<const std::byte> bytes(static_cast<const std::byte*>(tensor.const_data_ptr()), tensor.nbytes());
-    views.push_back({name, dtype_word(tensor.scalar_type()), tensor.sizes().vec(), bytes});
-  }
+  for (const NamedTensors* list : {&model.parameters(), &model.buffers()})
+    for (const auto& [name, source] : *list) {
+      const at::Tensor& tensor = tensors.emplace_back(source.detach().contiguous());
+      const std::span<const std::byte> bytes(static_cast<const std::byte*>(tensor.const_data_ptr()), tensor.nbytes());
+      views.push_back({name, dtype_word(tensor.scalar_type()), tensor.sizes().vec(), bytes});
+    }
   WeightsFile written{.file = "weights.safetensors"};
   const fs::path path = run_dir / written.file;
   // No run id: equal trainings leave equal bytes, and result.json says whose they are.

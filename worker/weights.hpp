@@ -19,7 +19,8 @@ struct WeightsFile {
   std::string xxh3;
 };
 
-/// Writes RUN_DIR/weights.safetensors: temporary, fsync, rename. Throws IoError.
+/// Writes RUN_DIR/weights.safetensors, parameters and buffers, as load_state_dict wants them: temporary, fsync, rename.
+/// Throws IoError.
 WeightsFile write_weights(const std::filesystem::path& run_dir, const Model& model, const Plan& plan);
 
 /// RUN_DIR/result.json:

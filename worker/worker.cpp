@@ -146,6 +146,8 @@ class Worker {
     agree(ranks_, [&] { model = make_model(plan_.training.model, plan_.dataset, spec.precision, spec.seed); });
     if (wraps_.model) wraps_.model(*model, ranks_.rank());
     const auto exchanger = make_exchanger(*model, clock);
+    if (ranks_.world_size() > 1 && spec.batch_norm == BatchNorm::kSync)
+      model->share_statistics([&](std::span<double> sums) { exchanger->allreduce_now(sums); });
     const auto batches = make_batches(data);
     const auto evaluation = make_evaluation(data);
     write_start(*model, *exchanger, warnings);

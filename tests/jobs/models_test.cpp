@@ -14,11 +14,17 @@ namespace {
 using testing::ElementsAre;
 using testing::HasSubstr;
 
+const ModelSpec kSmallResnet{.kind = ModelKind::kResnet18, .channels = {3, 4, 5, 6}};
+
 DatasetIndex images(std::vector<std::int64_t> shape, std::int64_t classes = 10) {
   DatasetIndex data;
   data.sample_shape = std::move(shape);
   data.classes = classes;
   return data;
+}
+
+DatasetIndex text(std::int64_t length, std::int64_t vocabulary) {
+  return images({length}, vocabulary);
 }
 
 std::vector<std::string> names(const Model& model) {
@@ -52,6 +58,26 @@ TEST(Models, MlpIsTheYardsticks) {
   EXPECT_EQ(count(*model), 784 * 1024 + 1024 + 2 * (1024 * 1024 + 1024) + 1024 * 10 + 10);
   EXPECT_THAT(names(*model),
               ElementsAre("1.weight", "1.bias", "3.weight", "3.bias", "5.weight", "5.bias", "7.weight", "7.bias"));
+}
+
+TEST(Models, Resnet18IsTheYardsticks) {
+  const auto model = make_model({.kind = ModelKind::kResnet18}, images({3, 32, 32}), Precision::kFp32, 1);
+  EXPECT_EQ(count(*model), 11'173'962);
+  EXPECT_EQ(model->parameters().size(), 62);
+  EXPECT_EQ(model->buffers().size(), 3 * 20);
+  EXPECT_THAT(names(*model), testing::IsSupersetOf({"stem.0.weight", "stem.1.bias", "body.0.c1.weight",
+                                                    "body.2.sc.0.weight", "body.7.b2.weight", "fc.bias"}));
+  EXPECT_EQ(model->buffers()[2].first, "stem.1.num_batches_tracked");
+  EXPECT_EQ(model->buffers()[2].second.scalar_type(), at::kLong);
+}
+
+TEST(Models, LstmIsTheYardsticks) {
+  const auto model = make_model({.kind = ModelKind::kLstm}, text(64, 65), Precision::kFp32, 1);
+  EXPECT_EQ(count(*model), 3'457'729);
+  EXPECT_THAT(names(*model), ElementsAre("emb.weight", "rnn.weight_ih_l0", "rnn.weight_hh_l0", "rnn.bias_ih_l0",
+                                         "rnn.bias_hh_l0", "rnn.weight_ih_l1", "rnn.weight_hh_l1", "rnn.bias_ih_l1",
+                                         "rnn.bias_hh_l1", "fc.weight", "fc.bias"));
+  EXPECT_EQ(model->forward(at::zeros({2, 64}, at::kLong)).sizes(), at::IntArrayRef({2 * 64, 65}));
 }
 
 TEST(Models, SizesFollowTheSpecAndTheData) {
@@ -95,6 +121,26 @@ TEST(Models, InitialisationIsUniformAsInTorch) {
   const double product =
       (flat.narrow(0, 0, flat.numel() - 1) * flat.narrow(0, 1, flat.numel() - 1)).mean().item<double>();
   EXPECT_LT(std::abs(product), 5 * bound * bound / 3 / std::sqrt(n));
+}
+
+TEST(Models, EmbeddingsBeginNormal) {
+  const auto model = make_model({.kind = ModelKind::kLstm}, text(4, 2000), Precision::kFp64, 1);
+  const at::Tensor weights = model->parameters()[0].second.detach().flatten();  // 256,000 numbers
+  const double n = static_cast<double>(weights.numel());
+  EXPECT_LT(std::abs(weights.mean().item<double>()), 5 / std::sqrt(n));  // 5 standard errors, as below
+  EXPECT_NEAR(weights.square().mean().item<double>(), 1, 5 * std::sqrt(2 / n));
+  EXPECT_NEAR(weights.pow(4).mean().item<double>(), 3, 5 * std::sqrt(96 / n));
+  EXPECT_NEAR(weights.lt(-1).to(at::kDouble).mean().item<double>(), 0.158655, 5 * 0.3654 / std::sqrt(n));
+  const at::Tensor next = weights.narrow(0, 1, weights.numel() - 1);
+  EXPECT_LT(std::abs((weights.narrow(0, 0, next.numel()) * next).mean().item<double>()), 5 / std::sqrt(n));
+}
+
+TEST(Models, BatchNormBeginsAsInTorch) {
+  const auto model = make_model(kSmallResnet, images({3, 8, 8}), Precision::kFp32, 1);
+  EXPECT_TRUE(model->parameters()[1].second.eq(1).all().item<bool>()) << "stem.1.weight";
+  EXPECT_TRUE(model->parameters()[2].second.eq(0).all().item<bool>()) << "stem.1.bias";
+  EXPECT_TRUE(model->buffers()[0].second.eq(0).all().item<bool>()) << "stem.1.running_mean";
+  EXPECT_TRUE(model->buffers()[1].second.eq(1).all().item<bool>()) << "stem.1.running_var";
 }
 
 /// The derivative of the loss by each parameter, against central differences in fp64.
@@ -188,10 +234,103 @@ TEST(Models, RefusesWhatDoesNotFit) {
   EXPECT_THAT(message({.kind = ModelKind::kCnn}, images({1, 3, 28}), Precision::kFp32), HasSubstr("at least 4"));
   EXPECT_THAT(message({.kind = ModelKind::kCnn, .channels = {8}}, images({1, 28, 28}), Precision::kFp32),
               HasSubstr("found 1)"));
-  EXPECT_THAT(message({.kind = ModelKind::kLstm}, images({1, 28, 28}), Precision::kFp32),
-              HasSubstr("not in this version"));
-  EXPECT_THAT(message({.kind = ModelKind::kCnn}, images({1, 28, 28}), Precision::kBf16),
-              HasSubstr("known: fp32, fp64"));
+  EXPECT_THAT(message({.kind = ModelKind::kLstm}, images({1, 28, 28}), Precision::kFp32), HasSubstr("expected text"));
+  EXPECT_THAT(message({.kind = ModelKind::kCnn}, images({1, 28, 28}), Precision::kFp16),
+              HasSubstr("known: bf16, fp32, fp64"));
+}
+
+TEST(Models, Resnet18GradientsAreDerivatives) {
+  const auto model = make_model(kSmallResnet, images({2, 9, 8}), Precision::kFp64, 3);
+  expect_true_gradients(*model, waves({3, 2, 9, 8}), at::tensor({1, 0, 9}, at::kLong));
+}
+
+TEST(Models, LstmGradientsAreDerivatives) {
+  const ModelSpec spec{.kind = ModelKind::kLstm, .embedding = 3, .hidden_size = 4, .layers = 2};
+  const auto model = make_model(spec, text(5, 6), Precision::kFp64, 3);
+  const at::Tensor inputs = at::tensor({1, 2, 3, 4, 5, 0, 1, 0, 1, 0}, at::kLong).view({2, 5});
+  expect_true_gradients(*model, inputs, inputs.flip(1));
+}
+
+TEST(Models, LossOfATextIsTheMeanOverItsCharacters) {
+  const at::Tensor logits = waves({2 * 5, 3}), targets = at::tensor({0, 2, 1, 1, 0, 2, 2, 0, 1, 1}, at::kLong);
+  const double expected = at::cross_entropy_loss(logits, targets).item<double>() * 2;  // torch's mean times samples
+  EXPECT_NEAR(loss_sum(logits, targets.view({2, 5})).item<double>(), expected, 1e-12);
+}
+
+TEST(Models, EvaluationTakesRunningStatisticsAndLeavesThemAlone) {
+  const auto model = make_model(kSmallResnet, images({2, 9, 8}), Precision::kFp64, 3);
+  const at::Tensor inputs = waves({4, 2, 9, 8});
+  model->forward(inputs);
+  std::vector<at::Tensor> before;
+  for (const auto& [name, buffer] : model->buffers()) before.push_back(buffer.clone());
+  EXPECT_EQ(before[2].item<std::int64_t>(), 1);
+  model->set_training(false);
+  const at::Tensor whole = model->forward(inputs);
+  const at::Tensor alone = model->forward(inputs.narrow(0, 1, 1));
+  EXPECT_TRUE(at::allclose(whole.narrow(0, 1, 1), alone, 1e-12, 1e-12)) << "a sample does not see its neighbours";
+  for (std::size_t i = 0; i < before.size(); ++i) EXPECT_TRUE(at::equal(model->buffers()[i].second, before[i]));
+}
+
+TEST(Models, OneValueAChannelDoesNotSpoilRunningStatistics) {
+  for (const auto precision : {Precision::kFp32, Precision::kFp64}) {
+    const auto model = make_model(kSmallResnet, images({2, 8, 8}), precision, 3);  // 1 x 1 in the last stage
+    const at::Tensor inputs = waves({1, 2, 8, 8}).to(model->parameters()[0].second.scalar_type());
+    loss_sum(model->forward(inputs), at::tensor({1}, at::kLong)).backward();
+    for (const NamedTensors* list : {&model->parameters(), &model->buffers()})
+      for (const auto& [name, tensor] : *list) EXPECT_TRUE(at::isfinite(tensor).all().item<bool>()) << name;
+  }
+}
+
+TEST(Models, RunningStatisticsAreAveragedBySamples) {
+  const auto model = make_model(kSmallResnet, images({2, 8, 8}), Precision::kFp64, 3);
+  model->forward(waves({4, 2, 8, 8}));
+  std::vector<at::Tensor> own;
+  for (const auto& [name, buffer] : model->buffers()) own.push_back(buffer.clone());
+  // Another rank with 12 samples, whose numbers are this one's and 1 each.
+  average_running_statistics(*model, 4, [](std::span<double> sums) {
+    for (std::size_t i = 0; i + 1 < sums.size(); ++i) sums[i] += 12 * (sums[i] / 4 + 1);
+    sums.back() += 12;
+  });
+  for (std::size_t i = 0; i < own.size(); ++i) {
+    const at::Tensor& found = model->buffers()[i].second;
+    if (own[i].scalar_type() == at::kLong)
+      EXPECT_EQ(found.item<std::int64_t>(), 2) << "1.75, rounded";
+    else
+      EXPECT_TRUE(at::allclose(found, own[i] + 0.75, 1e-12, 1e-12)) << model->buffers()[i].first;
+  }
+}
+
+TEST(Models, Bf16ComputesInBfloat16AndKeepsFloatWeights) {
+  struct Tested {
+    ModelSpec spec;
+    DatasetIndex data;
+    at::Tensor inputs, targets;
+  };
+  const at::Tensor characters = at::tensor({1, 2, 3, 4, 5, 0, 1, 0, 1, 0}, at::kLong).view({2, 5});
+  const at::Tensor labels = at::tensor({1, 0, 9}, at::kLong), pixels = waves({3, 2, 9, 8}).to(at::kFloat);
+  for (const Tested& tested : {Tested{{.kind = ModelKind::kMlp, .hidden = {16}}, images({2, 9, 8}), pixels, labels},
+                               Tested{{.kind = ModelKind::kCnn}, images({2, 9, 8}), pixels, labels},
+                               Tested{kSmallResnet, images({2, 9, 8}), pixels, labels},
+                               Tested{{.kind = ModelKind::kLstm}, text(5, 6), characters, characters}}) {
+    const auto half = make_model(tested.spec, tested.data, Precision::kBf16, 3);
+    const auto single = make_model(tested.spec, tested.data, Precision::kFp32, 3);
+    const at::Tensor logits = half->forward(tested.inputs);
+    EXPECT_EQ(logits.scalar_type(), at::kBFloat16) << to_text(tested.spec.kind);
+    const at::Tensor loss = loss_sum(logits, tested.targets);
+    EXPECT_EQ(loss.scalar_type(), at::kFloat);
+    const double expected = loss_sum(single->forward(tested.inputs), tested.targets).item<double>();
+    EXPECT_NEAR(loss.item<double>(), expected, 5e-2 * expected);
+    loss.backward();
+    for (const auto& [name, parameter] : half->parameters()) {
+      EXPECT_EQ(parameter.scalar_type(), at::kFloat) << name;
+      EXPECT_EQ(parameter.grad().scalar_type(), at::kFloat) << name;
+    }
+    // Autocast ends with the call, and its cast weights with it: the next call sees what an optimizer wrote.
+    EXPECT_EQ(at::linear(at::ones({1, 2}), at::ones({1, 2})).scalar_type(), at::kFloat);
+    const c10::NoGradGuard no_grad;
+    for (const auto& [name, parameter] : half->parameters()) parameter.detach().zero_();
+    EXPECT_EQ(half->forward(tested.inputs).abs().max().item<double>(), 0) << to_text(tested.spec.kind);
+  }
 }
 
 }  // namespace

@@ -150,12 +150,10 @@ const Mistake kMistakes[] = {
 // One for each key in jobs/unsupported.cpp, but for those that need another such key beside them: train.exchange.outer
 // and train.tf32.
 const Mistake kLater[] = {
-    {"LaterModel", kModel, "model: {kind: resnet18}", "2:9", "model.kind", "mlp or cnn", "resnet18",
-     "write mlp or cnn"},
     {"LaterFormat", kData, "data: {format: imagefolder, path: mnist}", "3:8", "data.format", "idx, text or synthetic",
      "imagefolder", "write idx, text or synthetic"},
-    {"LaterPrecision", kPrecision, "  precision: bf16", "8:3", "train.precision", "fp32 or fp64", "bf16",
-     "write fp32 or fp64"},
+    {"LaterPrecision", kPrecision, "  precision: auto", "8:3", "train.precision", "fp32, bf16 or fp64", "auto",
+     "write fp32, bf16 or fp64"},
     {"LaterWire", kExchange, "  exchange: {wire: bf16}", "9:14", "train.exchange.wire", "expected same", "bf16",
      "write same"},
     {"LaterWeights", kModel, "model: {kind: cnn, weights: start.safetensors}", "2:20", "model.weights",

@@ -1,0 +1,20 @@
+#pragma once
+// Between models.cpp and the files that hold one family each. `tensors` are those of model_layout().
+
+#include <memory>
+
+#include "jobs/models.hpp"
+
+namespace regatta {
+
+std::unique_ptr<Model> make_mlp(ModelTensors tensors, bool autocast);
+std::unique_ptr<Model> make_cnn(ModelTensors tensors, bool autocast);
+std::unique_ptr<Model> make_resnet18(ModelTensors tensors, bool autocast);
+std::unique_ptr<Model> make_lstm(ModelTensors tensors, bool autocast);
+
+/// The same values with channels innermost, which oneDNN's convolutions and ATen's pooling want: a step of the cnn at
+/// batch 128 takes 12 ms instead of 17, one of resnet18 at 64 takes 2.07 s instead of 2.24, on one core of a Zen 4
+/// EPYC. In double ATen has only the plain layout. Weights stay plain: their layout makes no difference there.
+at::Tensor channels_last(const at::Tensor& images);  // (B, C, H, W)
+
+}  // namespace regatta

@@ -1,0 +1,75 @@
+// `resnet18` in the form for small images (He et al., arXiv 1512.03385, section 4.2): a 3x3 stem without a pool, four
+// stages of two blocks, mean over the image, one linear layer. ReLU and the sum work in place: batch norm keeps what it
+// read for backward and not what it wrote.
+
+#include <ATen/ATen.h>
+#include <fmt/format.h>
+
+#include <optional>
+
+#include "jobs/batch_norm.hpp"
+#include "jobs/model_families.hpp"
+
+namespace regatta {
+namespace {
+
+/// A convolution without bias and its batch norm.
+struct NormedConvolution {
+  NormedConvolution(const ModelTensors& tensors, const std::string& convolution, const std::string& norm,
+                    std::int64_t stride_of_it)
+      : weight(tensors.at(convolution + ".weight")), batch_norm(tensors, norm), stride(stride_of_it) {}
+
+  at::Tensor forward(const at::Tensor& x, bool training, const SumOverRanks& sum) const {
+    const std::int64_t padding = weight.size(2) / 2;  // so that stride 1 keeps the image's size
+    return batch_norm.forward(at::conv2d(x, weight, {}, stride, padding), training, sum);
+  }
+
+  at::Tensor weight;  // (outputs, inputs, K, K)
+  BatchNormLayer batch_norm;
+  std::int64_t stride;
+};
+
+struct Block {
+  NormedConvolution first, second;
+  std::optional<NormedConvolution> shortcut;  ///< where the shape changes
+};
+
+class Resnet18 final : public Model {
+ public:
+  Resnet18(ModelTensors all, bool autocast)
+      : Model(std::move(all), autocast), stem_(tensors(), "stem.0", "stem.1", /*stride=*/1) {
+    for (int i = 0; tensors().has(fmt::format("body.{}.c1.weight", i)); ++i) {
+      const std::string name = fmt::format("body.{}", i);
+      const std::int64_t stride = i % 2 == 0 && i > 0 ? 2 : 1;  // each stage but the first halves the image
+      Block block{{tensors(), name + ".c1", name + ".b1", stride}, {tensors(), name + ".c2", name + ".b2", 1}, {}};
+      if (tensors().has(name + ".sc.0.weight"))
+        block.shortcut.emplace(tensors(), name + ".sc.0", name + ".sc.1", stride);
+      body_.push_back(std::move(block));
+    }
+  }
+
+ private:
+  at::Tensor compute(const at::Tensor& inputs) override {
+    at::Tensor x = apply(stem_, channels_last(inputs)).relu_();  // (B, channels, H, W)
+    for (const Block& block : body_) {
+      const at::Tensor inner = apply(block.first, x).relu_();
+      x = apply(block.second, inner).add_(block.shortcut ? apply(*block.shortcut, x) : x).relu_();
+    }
+    return at::linear(x.mean({2, 3}), tensors().at("fc.weight"), tensors().at("fc.bias"));  // (B, classes)
+  }
+
+  at::Tensor apply(const NormedConvolution& layer, const at::Tensor& x) const {
+    return layer.forward(x, training(), sum_over_ranks());
+  }
+
+  NormedConvolution stem_;
+  std::vector<Block> body_;
+};
+
+}  // namespace
+
+std::unique_ptr<Model> make_resnet18(ModelTensors tensors, bool autocast) {
+  return std::make_unique<Resnet18>(std::move(tensors), autocast);
+}
+
+}  // namespace regatta
