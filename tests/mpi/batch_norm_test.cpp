@@ -31,7 +31,11 @@ class SmallResnet {
     std::vector<Parameter> parameters;
     for (const auto& [name, tensor] : model_->parameters()) parameters.push_back({name, tensor});
     auto optimizer = make_optimizer({.lr = 0.05, .momentum = 0.9}, parameters);
-    exchanger_ = make_mpi_exchanger({parameters, {}, std::move(optimizer), clock_, world().watchdog, world().ranks});
+    exchanger_ = make_mpi_exchanger({.parameters = parameters,
+                                     .optimizer = std::move(optimizer),
+                                     .clock = clock_,
+                                     .watchdog = world().watchdog,
+                                     .ranks = world().ranks});
     sum_ = [this](std::span<double> sums) { exchanger_->allreduce_now(sums); };
     if (batch_norm == BatchNorm::kSync) model_->share_statistics(sum_);
   }
