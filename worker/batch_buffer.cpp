@@ -1,9 +1,13 @@
+// float32 is laid out as the raw bytes are, (B, H, W, C) in memory, so that a row is one straight run of values; to
+// torch it is a channels_last tensor. With one channel that is the plain layout as well, and is called so: torch would
+// take convolutions made for channels_last otherwise.
+
 #include "worker/batch_buffer.hpp"
 
 #include <ATen/ATen.h>
 
-#include <string>
-#include <vector>
+#include <algorithm>
+#include <cstdint>
 
 #include "common/error.hpp"
 
@@ -11,62 +15,89 @@ namespace regatta {
 
 namespace {
 
-template <class T>
-void look_up(const std::array<T, 256>& table, const std::uint8_t* from, std::int64_t count, T* to) {
-  for (std::int64_t i = 0; i < count; ++i) to[i] = table[from[i]];
-}
-
-std::vector<std::int64_t> batch_shape(const Plan& plan, std::int64_t capacity) {
+at::Tensor empty_inputs(const Plan& plan, std::int64_t capacity) {
   std::vector<std::int64_t> shape = plan.dataset.sample_shape;
   shape.insert(shape.begin(), capacity);
-  return shape;
+  if (plan.dataset.is_text()) return at::empty(shape, at::kLong);
+  if (plan.training.train.precision == Precision::kFp64) return at::empty(shape, at::kDouble);
+  const bool interleaved = plan.dataset.channels() > 1;
+  return at::empty(shape,
+                   at::TensorOptions(at::kFloat)
+                       .memory_format(interleaved ? at::MemoryFormat::ChannelsLast : at::MemoryFormat::Contiguous));
+}
+
+at::Tensor empty_targets(const Plan& plan, std::int64_t capacity) {
+  if (plan.dataset.is_text()) return at::empty({capacity, plan.dataset.targets_per_sample()}, at::kLong);
+  return at::empty({capacity}, at::kLong);
+}
+
+bool is_aligned(const void* pointer) {
+  return reinterpret_cast<std::uintptr_t>(pointer) % kCacheLine == 0;
 }
 
 }  // namespace
 
-Normalisation::Normalisation(const DatasetIndex& index) {
-  for (std::size_t x = 0; x < double_.size(); ++x) {
-    double_[x] = (static_cast<double>(x) / 255 - index.mean[0]) / index.deviation[0];
-    single_[x] = static_cast<float>(double_[x]);
-  }
-}
-
-void Normalisation::apply(const std::uint8_t* from, std::int64_t count, float* to) const {
-  look_up(single_, from, count, to);
-}
-void Normalisation::apply(const std::uint8_t* from, std::int64_t count, double* to) const {
-  look_up(double_, from, count, to);
-}
+InputTransform::InputTransform(const Plan& plan, Split split)
+    : normalisation(plan.dataset),
+      augmentation(split == Split::kTrain ? plan.training.data.augment : std::vector<std::string>(), plan.dataset,
+                   plan.training.train.seed) {}
 
 BatchBuffer::BatchBuffer(const Plan& plan, std::int64_t capacity)
-    : sample_bytes_(plan.dataset.sample_bytes()),
-      inputs_(at::empty(batch_shape(plan, capacity),
-                        plan.training.train.precision == Precision::kFp64 ? at::kDouble : at::kFloat)),
-      targets_(at::empty({capacity}, at::kLong)) {}
+    : text_(plan.dataset.is_text()),
+      channels_(plan.dataset.channels()),
+      height_(text_ ? 1 : plan.dataset.sample_shape[1]),
+      width_(plan.dataset.sample_shape.back()),
+      inputs_(empty_inputs(plan, capacity)),
+      targets_(empty_targets(plan, capacity)) {
+  REGATTA_ENSURE(is_aligned(inputs_.const_data_ptr()) && is_aligned(targets_.const_data_ptr()),
+                 "torch's CPU allocator aligns to 64 bytes");
+}
 
-void BatchBuffer::fill(const DecodedSplit& split, const Normalisation& normalisation, std::int64_t count,
-                       std::int64_t global_samples, const std::function<std::int64_t(std::int64_t)>& sample_at) {
+void BatchBuffer::write_image(const std::uint8_t* image, InputTransform& transform, const Draw& draw, float* to) const {
+  const std::int64_t line = width_ * channels_;
+  if (draw == Draw{}) return transform.normalisation.apply(image, height_ * line, to);
+  for (std::int64_t y = 0; y < height_; ++y)
+    transform.normalisation.apply(transform.augmentation.row(image, y, draw), line, to + y * line);
+}
+
+void BatchBuffer::write_image(const std::uint8_t* image, InputTransform& transform, const Draw& draw,
+                              double* to) const {
+  for (std::int64_t y = 0; y < height_; ++y)
+    transform.normalisation.apply_planar(transform.augmentation.row(image, y, draw), width_, height_ * width_,
+                                         to + y * width_);
+}
+
+void BatchBuffer::fill(SampleSource& source, InputTransform& transform, const BatchContent& content) {
+  const auto count = static_cast<std::int64_t>(content.samples.size());
   REGATTA_ENSURE(count <= targets_.size(0), "a batch larger than its buffer");
-  batch_.samples.resize(static_cast<std::size_t>(count));
   auto* targets = targets_.mutable_data_ptr<std::int64_t>();
-  const auto gather = [&](auto* inputs) {
+  const auto gather_text = [&](std::int64_t* inputs) {
     for (std::int64_t i = 0; i < count; ++i) {
-      const std::int64_t sample = sample_at(i);
-      if (sample < 0 || sample >= split.count)
-        throw DataError("sample " + std::to_string(sample) + " of a dataset of " + std::to_string(split.count));
-      normalisation.apply(split.pixels + sample * sample_bytes_, sample_bytes_, inputs + i * sample_bytes_);
-      targets[i] = split.labels[sample];
-      batch_.samples[static_cast<std::size_t>(i)] = sample;
+      const std::uint8_t* const text = source.sample(content.samples[static_cast<std::size_t>(i)]).bytes;
+      std::copy(text, text + width_, inputs + i * width_);
+      std::copy(text + 1, text + 1 + width_, targets + i * width_);
     }
   };
-  if (inputs_.scalar_type() == at::kDouble)
-    gather(inputs_.mutable_data_ptr<double>());
+  const auto gather_images = [&](auto* inputs) {
+    for (std::int64_t i = 0; i < count; ++i) {
+      const std::int64_t sample = content.samples[static_cast<std::size_t>(i)];
+      const RawSample raw = source.sample(sample);
+      const Draw draw = transform.augmentation.draw(content.epoch, sample);
+      write_image(raw.bytes, transform, draw, inputs + i * channels_ * height_ * width_);
+      targets[i] = raw.label;
+    }
+  };
+  if (text_)
+    gather_text(inputs_.mutable_data_ptr<std::int64_t>());
+  else if (inputs_.scalar_type() == at::kDouble)
+    gather_images(inputs_.mutable_data_ptr<double>());
   else
-    gather(inputs_.mutable_data_ptr<float>());
+    gather_images(inputs_.mutable_data_ptr<float>());
   batch_.inputs = inputs_.narrow(0, 0, count);
   batch_.targets = targets_.narrow(0, 0, count);
-  batch_.parts = {count};
-  batch_.global_samples = global_samples;
+  batch_.parts = content.parts;
+  batch_.samples = content.samples;
+  batch_.global_samples = content.global_samples;
 }
 
 }  // namespace regatta

@@ -11,6 +11,7 @@
 #include <mutex>
 #include <thread>
 #include <utility>
+#include <vector>
 
 #include "jobs/sample_order.hpp"
 #include "jobs/shares.hpp"
@@ -23,23 +24,36 @@ namespace {
 constexpr std::int64_t kAhead = 2;
 constexpr std::size_t kBuffers = kAhead + 1;
 
-/// The most samples that the rank gets in any batch: a full one's share, or the short last one's (never more by a whole
-/// sample, but rounding may favour it).
+/// The rank's part of each micro-batch of a global batch, in order.
+std::vector<PositionRange> parts_of(PositionRange global, const Plan& plan, int rank) {
+  const std::int64_t count = plan.training.train.accumulate;
+  std::vector<PositionRange> parts;
+  for (std::int64_t part = 0; part < count; ++part)
+    parts.push_back(share_of(micro_batch(global, count, part), plan.shares, rank));
+  return parts;
+}
+
+/// The most samples that the rank gets in any batch: of a full one, or of the short last one (never more by a whole
+/// sample a part, but rounding may favour it).
 std::int64_t largest_share(const Plan& plan, int rank) {
-  const auto share = [&](std::int64_t size) { return share_of({0, size}, plan.shares, rank).size(); };
+  const auto share = [&](std::int64_t size) {
+    std::int64_t samples = 0;
+    for (const PositionRange& part : parts_of({0, size}, plan, rank)) samples += part.size();
+    return samples;
+  };
   const std::int64_t count = plan.dataset.train_count, batch = plan.training.train.batch;
   return std::max(share(std::min(batch, count)), share(count % batch));
 }
 
 class Loader final : public BatchSource {
  public:
-  Loader(const Plan& plan, const DecodedSplit& train, int rank, BeforeBatch before)
+  Loader(const Plan& plan, std::unique_ptr<SampleSource> source, int rank, BeforeBatch before)
       : plan_(plan),
-        train_(train),
+        source_(std::move(source)),
         rank_(rank),
         before_(std::move(before)),
         batches_(regatta::batches_per_epoch(plan.dataset.train_count, plan.training.train.batch)),
-        normalisation_(plan.dataset),
+        transform_(plan, Split::kTrain),
         buffers_{BatchBuffer(plan, largest_share(plan, rank)), BatchBuffer(plan, largest_share(plan, rank)),
                  BatchBuffer(plan, largest_share(plan, rank))},
         producer_([this] { produce(); }) {}
@@ -113,17 +127,21 @@ class Loader final : public BatchSource {
   void make(int epoch, std::int64_t batch) {
     const SampleOrder order(plan_.dataset.train_count, plan_.training.train.seed, epoch);
     const PositionRange global = global_batch(plan_.dataset.train_count, plan_.training.train.batch, batch);
-    const PositionRange mine = share_of(global, plan_.shares, rank_);
-    buffer(batch).fill(train_, normalisation_, mine.size(), global.size(),
-                       [&](std::int64_t i) { return order(mine.begin + i); });
+    BatchContent content{.epoch = epoch, .global_samples = global.size()};
+    for (const PositionRange& part : parts_of(global, plan_, rank_)) {
+      for (std::int64_t position = part.begin; position < part.end; ++position)
+        content.samples.push_back(order(position));
+      content.parts.push_back(part.size());
+    }
+    buffer(batch).fill(*source_, transform_, content);
   }
 
   const Plan& plan_;
-  const DecodedSplit train_;
+  const std::unique_ptr<SampleSource> source_;  // the producer's
   const int rank_;
   const BeforeBatch before_;
   const std::int64_t batches_;
-  const Normalisation normalisation_;
+  InputTransform transform_;  // the producer's
   std::array<BatchBuffer, kBuffers> buffers_;
 
   std::mutex mutex_;  // guards what follows
@@ -139,12 +157,12 @@ constexpr std::int64_t kEvaluationBatch = 1000;  // over all ranks; more would o
 
 class TestPart final : public EvaluationSource {
  public:
-  TestPart(const Plan& plan, const DecodedSplit& test, int rank)
-      : test_(test),
-        part_(share_of({0, test.count}, plan.shares, rank)),
+  TestPart(const Plan& plan, std::unique_ptr<SampleSource> source, int rank)
+      : source_(std::move(source)),
+        part_(share_of({0, plan.dataset.test_count}, plan.shares, rank)),
         batch_size_(
             std::max<std::int64_t>(1, std::min(plan.training.train.batch, kEvaluationBatch) / plan.placement.ranks)),
-        normalisation_(plan.dataset),
+        transform_(plan, Split::kTest),
         buffer_(plan, std::min(batch_size_, part_.size())) {}
 
   std::int64_t batches() const override { return part_.size() == 0 ? 0 : batches_per_epoch(part_.size(), batch_size_); }
@@ -152,27 +170,30 @@ class TestPart final : public EvaluationSource {
   const Batch& batch(std::int64_t index) override {
     REGATTA_ENSURE(index >= 0 && index < batches(), "a batch beyond the test set");
     const PositionRange range = global_batch(part_.size(), batch_size_, index);
-    buffer_.fill(test_, normalisation_, range.size(), range.size(),
-                 [&](std::int64_t i) { return part_.begin + range.begin + i; });
+    BatchContent content{.parts = {range.size()}, .global_samples = range.size()};
+    for (std::int64_t i = range.begin; i < range.end; ++i) content.samples.push_back(part_.begin + i);
+    buffer_.fill(*source_, transform_, content);
     return buffer_.batch();
   }
 
  private:
-  const DecodedSplit test_;
+  const std::unique_ptr<SampleSource> source_;
   const PositionRange part_;
   const std::int64_t batch_size_;
-  const Normalisation normalisation_;
+  InputTransform transform_;
   BatchBuffer buffer_;
 };
 
 }  // namespace
 
-std::unique_ptr<BatchSource> make_loader(const Plan& plan, const DecodedSplit& train, int rank, BeforeBatch before) {
-  return std::make_unique<Loader>(plan, train, rank, std::move(before));
+std::unique_ptr<BatchSource> make_loader(const Plan& plan, std::unique_ptr<SampleSource> source, int rank,
+                                         BeforeBatch before) {
+  return std::make_unique<Loader>(plan, std::move(source), rank, std::move(before));
 }
 
-std::unique_ptr<EvaluationSource> make_evaluation_source(const Plan& plan, const DecodedSplit& test, int rank) {
-  return std::make_unique<TestPart>(plan, test, rank);
+std::unique_ptr<EvaluationSource> make_evaluation_source(const Plan& plan, std::unique_ptr<SampleSource> source,
+                                                         int rank) {
+  return std::make_unique<TestPart>(plan, std::move(source), rank);
 }
 
 }  // namespace regatta

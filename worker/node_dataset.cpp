@@ -2,6 +2,7 @@
 
 #include <cstddef>
 
+#include "jobs/sample_reader.hpp"
 #include "worker/failure.hpp"
 
 namespace regatta {
@@ -30,10 +31,25 @@ RawSamples at(std::byte* block, std::size_t pixels, std::size_t labels) {
   return {reinterpret_cast<std::uint8_t*>(block + pixels), reinterpret_cast<std::int64_t*>(block + labels)};
 }
 
+void expect_unchanged_on_node(const DatasetIndex& index, RankContext& ranks, Watchdog& watchdog) {
+  std::int64_t bytes = 0;
+  for (const auto& file : index.files) bytes += file.bytes;
+  const Duration before = watchdog.deadline();
+  watchdog.set_deadline(before + reading_allowance(bytes));
+  agree(ranks, [&] {
+    if (ranks.local_rank() == 0) expect_unchanged(index);
+  });
+  watchdog.set_deadline(before);
+}
+
 }  // namespace
 
 NodeDataset decode_on_node(const Plan& plan, RankContext& ranks, Watchdog& watchdog) {
   const DatasetIndex& index = plan.dataset;
+  if (plan.streamed) {
+    expect_unchanged_on_node(index, ranks, watchdog);
+    return {{.count = index.train_count}, {.count = index.test_count}};
+  }
   const Layout layout(index);
   std::byte* block = ranks.node_shared(layout.bytes);
   const RawSamples train = at(block, 0, layout.train_labels);

@@ -12,15 +12,16 @@ namespace regatta {
 /// One decoded split; owned by the node's shared memory, so valid as long as the RankContext. Read-only: any thread.
 struct DecodedSplit {
   std::int64_t count = 0;
-  const std::uint8_t* pixels = nullptr;  // (count, C, H, W) uint8
-  const std::int64_t* labels = nullptr;  // (count) int64
+  const std::uint8_t* pixels = nullptr;  // (count, H, W, C) uint8, or (count, length + 1); none when the plan streams
+  const std::int64_t* labels = nullptr;  // (count) int64; none when the plan streams
 };
 
 struct NodeDataset {
   DecodedSplit train, test;
 };
 
-/// Collective. Returns when the whole node may read. Damaged or changed files throw the same AgreedError (kData) on
+/// Collective. Returns when the whole node may read. A plan that streams gets counts alone, no memory is taken, and
+/// files that many samples share are hashed once a node. Damaged or changed files throw the same AgreedError (kData) on
 /// every rank of every host. The deadline is stretched while decoding, by the size of the data.
 NodeDataset decode_on_node(const Plan& plan, RankContext& ranks, Watchdog& watchdog);
 

@@ -189,14 +189,14 @@ class Worker {
     BeforeBatch before;
     if (wraps_.before_batch)
       before = [hook = wraps_.before_batch, rank = ranks_.rank()](std::int64_t batch) { hook(rank, batch); };
-    auto batches = make_loader(plan_, data.train, ranks_.rank(), std::move(before));
+    auto batches = make_loader(plan_, open_source(plan_, data, Split::kTrain), ranks_.rank(), std::move(before));
     return wraps_.batches ? wraps_.batches(std::move(batches), plan_, ranks_.rank()) : std::move(batches);
   }
 
   /// Nothing when the job does not evaluate, or has nothing to evaluate on.
   std::unique_ptr<EvaluationSource> make_evaluation(const NodeDataset& data) {
     if (plan_.training.train.evaluate == Evaluate::kNever || data.test.count == 0) return nullptr;
-    auto source = make_evaluation_source(plan_, data.test, ranks_.rank());
+    auto source = make_evaluation_source(plan_, open_source(plan_, data, Split::kTest), ranks_.rank());
     return wraps_.evaluation ? wraps_.evaluation(std::move(source), ranks_.rank()) : std::move(source);
   }
 

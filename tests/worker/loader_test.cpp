@@ -19,10 +19,10 @@ namespace {
 using Samples = std::vector<std::int64_t>;
 
 /// What every rank delivers for one epoch, by batch and rank.
-std::vector<std::vector<Samples>> deliver(const Plan& plan, const DecodedSplit& split, int epoch) {
+std::vector<std::vector<Samples>> deliver(const Plan& plan, const test::SmallDataset& data, int epoch) {
   std::vector<std::vector<Samples>> batches;
   for (int rank = 0; rank < plan.placement.ranks; ++rank) {
-    const auto loader = make_loader(plan, split, rank);
+    const auto loader = make_loader(plan, data.source(), rank);
     loader->start_epoch(epoch);
     batches.resize(static_cast<std::size_t>(loader->batches_per_epoch()));
     for (auto& batch : batches) batch.push_back(loader->next().samples);
@@ -48,7 +48,7 @@ TEST_P(Delivery, RanksTogetherDeliverEachGlobalBatchInOrder) {
   for (const int epoch : {1, 2}) {
     const SampleOrder order(count, 5, epoch);
     std::int64_t position = 0;
-    const auto batches = deliver(plan, data.split(), epoch);
+    const auto batches = deliver(plan, data, epoch);
     for (const auto& ranks : batches) {
       Samples together, expected;
       for (const auto& part : ranks) together.insert(together.end(), part.begin(), part.end());
@@ -65,7 +65,7 @@ TEST_P(Delivery, PartsFollowTheSharesWithinOneSample) {
   const Plan plan = test::small_plan(count, batch_size, shares);
   double total = 0;
   for (const auto weight : shares) total += static_cast<double>(weight);
-  for (const auto& ranks : deliver(plan, data.split(), 1)) {
+  for (const auto& ranks : deliver(plan, data, 1)) {
     double size = 0;
     for (const auto& part : ranks) size += static_cast<double>(part.size());
     for (std::size_t rank = 0; rank < ranks.size(); ++rank) {
@@ -80,12 +80,59 @@ INSTANTIATE_TEST_SUITE_P(Shapes, Delivery,
                                          Case{43, 7, {1, 1, 1}}, Case{10, 3, {1, 1, 1, 1}}, Case{20, 6, {1, 0}},
                                          Case{5, 64, {1, 1}}));
 
+/// What all ranks deliver of each part of each global batch of an epoch: by batch, part.
+std::vector<std::vector<Samples>> deliver_parts(const Plan& plan, const test::SmallDataset& data) {
+  std::vector<std::vector<Samples>> batches;
+  for (int rank = 0; rank < plan.placement.ranks; ++rank) {
+    const auto loader = make_loader(plan, data.source(), rank);
+    loader->start_epoch(1);
+    batches.resize(static_cast<std::size_t>(loader->batches_per_epoch()));
+    for (auto& parts : batches) {
+      const Batch& batch = loader->next();
+      parts.resize(batch.parts.size());
+      auto sample = batch.samples.begin();
+      for (std::size_t part = 0; part < parts.size(); ++part) {
+        parts[part].insert(parts[part].end(), sample, sample + batch.parts[part]);
+        sample += batch.parts[part];
+      }
+      EXPECT_EQ(sample, batch.samples.end());
+    }
+  }
+  return batches;
+}
+
+// The oracle: part j of k of a global batch of size s is its positions [floor(s j / k), floor(s (j + 1) / k)).
+TEST(Accumulation, CutsTheGlobalBatchInTheSamePlacesForAnyNumberOfRanks) {
+  constexpr std::int64_t kCount = 47, kBatch = 11;  // a last batch of 3, so that of 5 parts some are empty
+  const test::SmallDataset data(kCount);
+  const SampleOrder order(kCount, 5, 1);
+  for (const std::int64_t accumulate : {1, 2, 3, 5}) {
+    for (const Samples& shares : {Samples{1}, Samples{1, 1}, Samples{1, 1, 1, 1}, Samples{3, 0, 1}}) {
+      Plan plan = test::small_plan(kCount, kBatch, shares);
+      plan.training.train.accumulate = accumulate;
+      const auto batches = deliver_parts(plan, data);
+      ASSERT_EQ(batches.size(), 5U);
+      for (std::size_t b = 0; b < batches.size(); ++b) {
+        const std::int64_t begin = static_cast<std::int64_t>(b) * kBatch, size = std::min(kBatch, kCount - begin);
+        ASSERT_EQ(batches[b].size(), static_cast<std::size_t>(accumulate));
+        for (std::int64_t part = 0; part < accumulate; ++part) {
+          Samples expected;
+          for (std::int64_t i = size * part / accumulate; i < size * (part + 1) / accumulate; ++i)
+            expected.push_back(order(begin + i));
+          EXPECT_EQ(batches[b][static_cast<std::size_t>(part)], expected)
+              << "batch " << b << ", part " << part << " of " << accumulate << ", ranks " << shares.size();
+        }
+      }
+    }
+  }
+}
+
 class Values : public testing::TestWithParam<Precision> {};
 
 TEST_P(Values, AreNormalisedBytesAndTheirLabels) {
   const test::SmallDataset data(300);
   const Plan plan = test::small_plan(300, 64, {1, 1}, GetParam());
-  const auto loader = make_loader(plan, data.split(), 1);
+  const auto loader = make_loader(plan, data.source(), 1);
   loader->start_epoch(1);
   const bool fp64 = GetParam() == Precision::kFp64;
   for (std::int64_t b = 0; b < loader->batches_per_epoch(); ++b) {
@@ -100,8 +147,7 @@ TEST_P(Values, AreNormalisedBytesAndTheirLabels) {
       const at::Tensor flat = batch.inputs[i].flatten();
       for (std::int64_t j = 0; j < test::SmallDataset::kSampleBytes; ++j) {
         const double expected = (test::SmallDataset::pixel(sample, j) / 255.0 - 0.3) / 0.25;
-        const double rounded = fp64 ? expected : static_cast<double>(static_cast<float>(expected));
-        EXPECT_EQ(flat[j].item<double>(), rounded);
+        EXPECT_NEAR(flat[j].item<double>(), expected, fp64 ? 0 : 5e-7);
       }
     }
   }
@@ -112,7 +158,7 @@ TEST(Loader, KeepsABatchWholeUntilTheNextIsAskedFor) {
   const test::SmallDataset data(64);
   const Plan plan = test::small_plan(64, 4, {1});
   std::atomic<std::int64_t> made{0};
-  const auto loader = make_loader(plan, data.split(), 0, [&](std::int64_t batch) { made = batch + 1; });
+  const auto loader = make_loader(plan, data.source(), 0, [&](std::int64_t batch) { made = batch + 1; });
   loader->start_epoch(1);
   for (std::int64_t b = 0; b < loader->batches_per_epoch(); ++b) {
     const Batch& batch = loader->next();
@@ -128,7 +174,7 @@ TEST(Loader, KeepsABatchWholeUntilTheNextIsAskedFor) {
 TEST(Loader, RethrowsWhatTheProducerThrewAfterTheBatchesBefore) {
   const test::SmallDataset data(64);
   const Plan plan = test::small_plan(64, 4, {1});
-  const auto loader = make_loader(plan, data.split(), 0, [](std::int64_t batch) {
+  const auto loader = make_loader(plan, data.source(), 0, [](std::int64_t batch) {
     if (batch == 2) throw DataError("a damaged sample");
   });
   loader->start_epoch(1);
@@ -141,7 +187,7 @@ TEST(Loader, RethrowsWhatTheProducerThrewAfterTheBatchesBefore) {
 TEST(Loader, RefusesASampleTheDatasetDoesNotHave) {
   const test::SmallDataset data(63);  // the plan says 64
   const Plan plan = test::small_plan(64, 64, {1});
-  const auto loader = make_loader(plan, data.split(), 0);
+  const auto loader = make_loader(plan, data.source(), 0);
   loader->start_epoch(1);
   EXPECT_THROW(loader->next(), DataError);
 }
@@ -150,7 +196,7 @@ TEST(Loader, MayBeDestroyedAtAnyMoment) {
   const test::SmallDataset data(64);
   const Plan plan = test::small_plan(64, 4, {1});
   for (int taken = 0; taken < 8; ++taken) {
-    const auto loader = make_loader(plan, data.split(), 0);
+    const auto loader = make_loader(plan, data.source(), 0);
     if (taken == 0) continue;  // never started
     loader->start_epoch(1);
     for (int i = 1; i < taken; ++i) loader->next();
@@ -160,7 +206,7 @@ TEST(Loader, MayBeDestroyedAtAnyMoment) {
 TEST(Loader, StartsAnotherEpochInTheMiddleOfOne) {
   const test::SmallDataset data(64);
   const Plan plan = test::small_plan(64, 4, {1});
-  const auto loader = make_loader(plan, data.split(), 0);
+  const auto loader = make_loader(plan, data.source(), 0);
   for (int epoch = 1; epoch <= 20; ++epoch) {
     loader->start_epoch(epoch);
     const SampleOrder order(64, 5, epoch);
@@ -177,7 +223,7 @@ TEST(EvaluationSource, CoversTheTestSetOnceInOrder) {
     const Plan plan = test::small_plan(103, 30, shares);
     std::int64_t next = 0;
     for (int rank = 0; rank < plan.placement.ranks; ++rank) {
-      const auto source = make_evaluation_source(plan, data.split(), rank);
+      const auto source = make_evaluation_source(plan, data.source(), rank);
       for (std::int64_t b = 0; b < source->batches(); ++b) {
         const Batch& batch = source->batch(b);
         EXPECT_LE(batch.targets.numel(), std::max<std::int64_t>(1, 30 / plan.placement.ranks));
