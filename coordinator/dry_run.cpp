@@ -51,6 +51,9 @@ std::string sketch_text(const Sketch& sketch, const PlannedRow& row) {
                   place.threads == 1 ? "" : "s", cores_text(place), place.contended ? ", contended" : "");
   text += fmt::format("  batch   {} = {} samples by rank; {} steps an epoch\n", sketch.plan.training.train.batch,
                       fmt::join(sketch.batch_shares, " + "), sketch.plan.steps_per_epoch());
+  if (sketch.plan.streamed)
+    text += fmt::format("  data    streamed: decoded, its {:.1f} MB do not fit\n",
+                        static_cast<double>(sketch.plan.dataset.decoded_bytes()) / 1e6);
   text += fmt::format("  price   ${} an hour, {}, by {}: {}{}\n", to_decimal(sketch.hourly), to_text(row.price.kind),
                       to_text(row.price.billing), printable(row.price.source),
                       row.price.date.empty() ? "" : ", " + printable(row.price.date));
@@ -66,6 +69,8 @@ std::string dry_run_text(const Preparation& preparation, const std::filesystem::
       preparation.rows.front().dataset.train_count, preparation.rows.front().dataset.test_count,
       preparation.rows.front().dataset.key, preparation.rows.size(), preparation.rows.size() == 1 ? "" : "s",
       preparation.job.repeats, preparation.job.repeats == 1 ? "" : "s");
+  if (const auto skipped = skipped_words(preparation.rows.front().dataset); !skipped.empty())
+    text += "  " + printable(skipped) + "\n";
   for (const auto& row : preparation.rows) text += sketch_text(sketch_of(preparation, row, home, worker), row);
   return text + "nothing was created (--dry-run)\n";
 }

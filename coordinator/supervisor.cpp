@@ -12,6 +12,7 @@
 #include "coordinator/link_server.hpp"
 #include "coordinator/run_progress.hpp"
 #include "coordinator/vitals.hpp"
+#include "jobs/plan_files.hpp"
 
 // The order is the promise: an event stands in the ledger before anything is done about it, so that whoever finds the
 // ledger after a crash knows what may still run. The journal is the truth; the link only says when to look.
@@ -41,7 +42,7 @@ class Attempt {
         journal_(folder_ / "journal.jsonl", plan.run, plan.attempt),
         progress_(plan) {
     vitals_.deadline_s = plan.training.train.deadline_s;
-    vitals_.data_bytes = plan.dataset.decoded_bytes();
+    vitals_.data_bytes = plan.dataset.bytes_to_decode();
   }
 
   void prepare(const fs::path& run_dir, const std::string& job_text) {
@@ -49,7 +50,7 @@ class Attempt {
     write_file_atomically(run_dir / "job.yaml", job_text);
     Plan launched = plan_;
     launched.launched_at = wall_now();
-    write_file_atomically(folder_ / "plan.json", to_json(launched).dump(2) + "\n");
+    write_plan(launched, folder_);
     write_file_atomically(folder_ / "launch.sh", launch_script(argv_), 0755);
     open_link();
   }

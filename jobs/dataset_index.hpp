@@ -61,8 +61,8 @@ struct DatasetIndex {
 };
 
 /// Reads and checks every file. Throws DataError: which file, where, expected, found, what to do; also for data that
-/// would not fit, decoded, into `memory_bytes`.
-DatasetIndex index_dataset(const DataSpec& data, std::uint64_t seed, std::int64_t memory_bytes = host_memory_bytes());
+/// would have to be streamed (data_placement.hpp) and cannot be.
+DatasetIndex index_dataset(const DataSpec& data, std::uint64_t seed, std::int64_t host_bytes = host_memory_bytes());
 
 /// What index_dataset() goes through, without reading it, for reading_allowance(). Throws DataError when there are no
 /// such files.
@@ -74,8 +74,8 @@ std::string skipped_words(const DatasetIndex& index);
 /// By how much a wait for somebody who reads or makes `bytes` of data may outlast its usual deadline.
 Duration reading_allowance(std::int64_t bytes);
 
-/// Throws DataError unless `index` fits, decoded, into `memory_bytes`.
-void expect_fits_memory(const DatasetIndex& index, std::int64_t memory_bytes);
+/// DatasetIndex::key, worked out.
+std::string content_key(const DatasetIndex& index);
 
 /// Without the manifest.
 Json to_json(const DatasetIndex&);

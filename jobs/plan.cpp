@@ -1,7 +1,9 @@
 // plan.json, one object:
 //   schema 1, run_id ULID, comparison_id ULID or null, job_id 32 hex digits, attempt >= 1, repeat >= 1
 //   training   {name, model, data, train, stop}: the job file's keys, every default spelled out
-//   dataset    {format, train_count, test_count, classes, sample_shape, mean, deviation, files, key}
+//   dataset    {format, train_count, test_count, classes, sample_shape, mean, deviation, alphabet, skipped, damaged,
+//   files,
+//              key}: dataset_index_json.cpp; of an image folder the files stand in manifest.tsv beside plan.json
 //   data_placement  node_shared (decoded once a node) | streamed (read sample by sample); absent means node_shared
 //   placement  {configuration, pool, backend, nodes, ranks, threads, cores_per_node, contended, cores}
 //   shares     [weight by rank]
@@ -19,6 +21,7 @@
 
 #include "common/enum_text.hpp"
 #include "common/error.hpp"
+#include "jobs/data_placement.hpp"
 #include "jobs/shares.hpp"
 #include "jobs/spec_reader.hpp"
 #include "jobs/spec_words.hpp"
@@ -143,7 +146,7 @@ std::int64_t Plan::steps_per_epoch() const {
 
 Plan make_plan(const JobSpec& job, const ConfigurationSpec& configuration, const Placement& placement,
                const DatasetIndex& dataset, RunId run, std::optional<ComparisonId> comparison, int repeat, int attempt,
-               std::optional<Price> price) {
+               std::optional<Price> price, std::int64_t host_bytes) {
   Plan plan;
   plan.run = std::move(run);
   plan.comparison = std::move(comparison);
@@ -152,6 +155,7 @@ Plan make_plan(const JobSpec& job, const ConfigurationSpec& configuration, const
   plan.repeat = repeat;
   plan.training = job.training(configuration);
   plan.dataset = dataset;
+  plan.streamed = must_stream(dataset, memory_limit(job.data, host_bytes));
   plan.placement = placement;
   plan.shares.assign(static_cast<std::size_t>(placement.ranks), 1);
   plan.price = std::move(price);

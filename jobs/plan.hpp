@@ -44,10 +44,11 @@ struct Plan {
   std::int64_t steps_per_epoch() const;
 };
 
-/// Equal shares; everything else as given. Throws ConfigError for a stop by cost without a price.
+/// Equal shares; streamed where the data must be; everything else as given. Throws ConfigError for a stop by cost
+/// without a price.
 Plan make_plan(const JobSpec& job, const ConfigurationSpec& configuration, const Placement& placement,
                const DatasetIndex& dataset, RunId run, std::optional<ComparisonId> comparison, int repeat, int attempt,
-               std::optional<Price> price);
+               std::optional<Price> price, std::int64_t host_bytes = host_memory_bytes());
 
 Json to_json(const Plan&);
 /// Throws IoError naming the key; checks ranks, shares and cores against each other.

@@ -19,8 +19,8 @@ constexpr std::int64_t kSquare = 4;
 constexpr std::int64_t kStatisticsBytes = std::int64_t{1} << 26;
 
 /// Everything of the index but `key`. `samples` is the training set; the test set is a tenth of it beside, at least one
-/// sample. Throws DataError for sizes that overflow, or that do not fit into `memory_bytes`.
-DatasetIndex index_synthetic(const SyntheticSpec& spec, std::uint64_t seed, std::int64_t memory_bytes);
+/// sample. Throws DataError for sizes that overflow.
+DatasetIndex index_synthetic(const SyntheticSpec& spec, std::uint64_t seed);
 
 /// See decode_split.
 void decode_synthetic(const DatasetIndex& index, std::uint64_t seed, Split split, RawSamples out);

@@ -30,11 +30,7 @@ void note_model(const ModelSpec& model, Later& later) {
 }
 
 void note_data(const DataSpec& data, Later& later) {
-  const bool here = data.format != DataFormat::kImageFolder;
-  later.note("data.format", !here, to_text(data.format), "idx, text or synthetic");
-  later.note("data.on_error", data.on_error != OnError::kFail, to_text(data.on_error), "fail");
   later.note("data.stage", data.stage != Stage::kNone, to_text(data.stage), "none");
-  later.note("data.memory", data.memory_bytes.has_value(), "a limit", "no limit");
 }
 
 void note_train(const TrainSpec& train, const std::string& path, Later& later) {

@@ -5,6 +5,7 @@
 
 #include "cluster/launcher.hpp"
 #include "common/files.hpp"
+#include "jobs/plan_files.hpp"
 
 namespace regatta {
 
@@ -51,7 +52,7 @@ void prepare_run_folder(const RunFolder& folder, const WorkerOptions& options, c
                             .ranks = plan.placement.ranks,
                             .contended = plan.placement.contended};
   write_file_atomically(folder.run / "job.yaml", read_file(*options.job));
-  write_file_atomically(again.plan, to_json(plan).dump(2) + "\n");
+  write_plan(plan, folder.attempt);
   write_file_atomically(folder.attempt / "launch.sh", launch_script(local_command(again)), 0755);
 }
 

@@ -20,7 +20,7 @@ RunFolder run_folder(const WorkerOptions& options, const Plan& plan);
 /// Throws ConfigError when the attempt has a journal: nothing is written over.
 void refuse_used(const RunFolder& folder);
 
-/// Makes the folders. For a worker started by hand also writes job.yaml (a copy), plan.json and launch.sh, which
+/// Makes the folders. For a worker started by hand also writes job.yaml (a copy), the plan and launch.sh, which
 /// the coordinator otherwise wrote. Throws IoError.
 void prepare_run_folder(const RunFolder& folder, const WorkerOptions& options, const Plan& plan);
 

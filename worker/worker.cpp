@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "common/files.hpp"
+#include "jobs/plan_files.hpp"
 #include "worker/attempt_record.hpp"
 #include "worker/failure.hpp"
 #include "worker/hand_plan.hpp"
@@ -82,7 +83,7 @@ class Worker {
     if (options_.job)
       for (const auto& text : ranks_.gather(encode_site(this_site()))) sites.push_back(decode_site(text));
     std::optional<HandJob> by_hand;
-    std::string text = "0";  // bytes that the others wait for
+    std::string text = "0", manifest;  // bytes that the others wait for; the data's files
     agree(ranks_, [&] {
       if (ranks_.rank() != 0 || !options_.job) return;
       by_hand = read_by_hand(options_, sites, launched_);
@@ -92,23 +93,25 @@ class Worker {
     if (options_.job) watchdog_.set_deadline(usual + reading_allowance(std::stoll(ranks_.broadcast(text))));
     agree(ranks_, [&] {
       if (ranks_.rank() != 0) return;
-      const Plan plan = by_hand ? plan_by_hand(*by_hand) : read_plan();
+      const Plan plan = by_hand ? plan_by_hand(*by_hand) : read_given_plan();
       check_world(plan);
       folder_ = run_folder(options_, plan);
       refuse_used(folder_);
       prepare_run_folder(folder_, options_, plan);
       text = Json{{"plan", to_json(plan)}, {"run_dir", folder_.run.string()}}.dump();
+      manifest = manifest_of(plan.dataset);
     });
     const Json message = parse_json(ranks_.broadcast(std::move(text)), "rank 0's plan");
     watchdog_.set_deadline(usual);
     plan_ = plan_from_json(json_at(message, "plan"));
+    attach_manifest(plan_.dataset, ranks_.broadcast(std::move(manifest)));
     folder_.run = json_get<std::string>(message, "run_dir");
     folder_.attempt = folder_.run / ("attempt-" + std::to_string(plan_.attempt));
   }
 
-  Plan read_plan() const {
+  Plan read_given_plan() const {
     try {
-      return plan_from_json(parse_json(read_file(*options_.plan), options_.plan->string()));
+      return read_plan(*options_.plan);
     } catch (const IoError& error) {
       throw ConfigError("--plan " + options_.plan->string() + ": " + error.what());
     }
@@ -138,7 +141,10 @@ class Worker {
   }
 
   ExitCode train_plan() {
-    const std::vector<std::string> warnings = gather_warnings(take_place(plan_.placement, ranks_.rank()));
+    std::vector<std::string> own_warnings = take_place(plan_.placement, ranks_.rank());
+    if (const auto skipped = skipped_words(plan_.dataset); !skipped.empty() && ranks_.rank() == 0)
+      own_warnings.push_back("data: " + skipped);
+    const std::vector<std::string> warnings = gather_warnings(own_warnings);
     const NodeDataset data = decode_on_node(plan_, ranks_, watchdog_);
     const TrainSpec& spec = plan_.training.train;
     LapClock clock;

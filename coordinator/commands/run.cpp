@@ -7,6 +7,7 @@
 #include <memory>
 #include <sstream>
 
+#include "common/printable.hpp"
 #include "coordinator/campaign.hpp"
 #include "coordinator/command.hpp"
 #include "coordinator/comparison.hpp"
@@ -112,6 +113,8 @@ ExitCode execute(const RunCommand& command, const CommandLine& line, const std::
   if (!slots) return ExitCode::kInterrupted;
   for (const auto& sentence : recover(ledger)) display.note(sentence);
 
+  if (const auto skipped = skipped_words(preparation.rows.front().dataset); !skipped.empty())
+    display.say(printable("data: " + skipped));
   const Owner owner = this_process();
   const CampaignResult result = run_campaign(
       preparation, argv, home.folder,

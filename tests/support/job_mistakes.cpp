@@ -150,20 +150,14 @@ const Mistake kMistakes[] = {
 // One for each key in jobs/unsupported.cpp, but for those that need another such key beside them: train.exchange.outer
 // and train.tf32.
 const Mistake kLater[] = {
-    {"LaterFormat", kData, "data: {format: imagefolder, path: mnist}", "3:8", "data.format", "idx, text or synthetic",
-     "imagefolder", "write idx, text or synthetic"},
     {"LaterPrecision", kPrecision, "  precision: auto", "8:3", "train.precision", "fp32, bf16 or fp64", "auto",
      "write fp32, bf16 or fp64"},
     {"LaterWire", kExchange, "  exchange: {wire: bf16}", "9:14", "train.exchange.wire", "expected same", "bf16",
      "write same"},
     {"LaterWeights", kModel, "model: {kind: cnn, weights: start.safetensors}", "2:20", "model.weights",
      "expected no weights", "found a path", "write no weights"},
-    {"LaterOnError", kData, "data: {format: idx, path: mnist, on_error: skip}", "3:34", "data.on_error",
-     "expected fail", "found skip", "write fail"},
     {"LaterStage", kData, "data: {format: idx, path: mnist, stage: node-local}", "3:34", "data.stage", "expected none",
      "found node-local", "write none"},
-    {"LaterMemory", kData, "data: {format: idx, path: mnist, memory: 1GiB}", "3:34", "data.memory", "expected no limit",
-     "found a limit", "write no limit"},
     {"LaterEvery", kExchange, "  exchange: {wire: same, every: 8}", "9:26", "train.exchange.every", "expected 1",
      "found 8", "write 1"},
     {"LaterMicroBatch", kBatch, "  batch: 128\n  micro_batch: 64", "6:3", "train.micro_batch",
