@@ -61,6 +61,7 @@ int run(int argc, char** argv) {
   add_logs(app, line);
   add_compare(app, line);
   add_import(app, line);
+  add_export(app, line);
 
   try {
     app.parse(argc, argv);
