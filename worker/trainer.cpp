@@ -71,6 +71,7 @@ class Trainer {
       const EpochTotals totals = train_epoch(epoch);
       const bool all_done = totals.complete && epoch == stop_.epochs;
       if (all_done) end_ = End::kEpochs;  // whoever asked to stop during the last step gets a finished run
+      settle_batch_norm(totals.own_samples);
       const std::optional<TestFigures> test = evaluate_epoch();
       if (test) end_ = end_after(*test);
       const ClosedLaps closed = close_epoch();
@@ -141,7 +142,7 @@ class Trainer {
     for (std::size_t part = 0; part < batch.parts.size(); ++part) {
       const std::int64_t size = batch.parts[part];
       p_.exchanger.begin_pass(part + 1 == batch.parts.size());
-      if (size > 0) sum += pass(batch.inputs.narrow(0, begin, size), batch.targets.narrow(0, begin, size));
+      if (size > 0 || p_.model.is_collective()) sum += pass(batch.inputs.narrow(0, begin, size), batch.targets.narrow(0, begin, size));
       begin += size;
     }
     return sum;
@@ -180,6 +181,13 @@ class Trainer {
     const auto agreed = static_cast<Budget>(static_cast<int>(vote[0]));
     if (agreed == Budget::kMoneySpent) note_cost_decision();
     return end_after(agreed);
+  }
+
+  /// Ranks that keep statistics of their own meet here, before the model is evaluated or written.
+  void settle_batch_norm(std::int64_t own_samples) {
+    if (train_.batch_norm != BatchNorm::kLocal || p_.ranks.world_size() == 1 || end_ == End::kNonFinite) return;
+    average_running_statistics(p_.model, own_samples,
+                               [this](std::span<double> values) { p_.exchanger.allreduce_now(values); });
   }
 
   /// Nothing when the job does not evaluate, or when whoever stopped the run does not want to wait: asked to stop while

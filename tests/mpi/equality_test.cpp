@@ -102,6 +102,47 @@ TEST(Shares, TheWorkerObeysThePlan) {
   EXPECT_EQ(uneven.rows[1].samples, 150);
 }
 
+/// All that could tell ranks apart at once: batch norm over ranks, parts of a batch, clipping, a schedule.
+std::string everything(const std::string& model, const std::string& data) {
+  return "name: everything\nmodel: {kind: " + model + "}\ndata: " + data +
+         "\ntrain:\n  batch: 32\n  accumulate: 2\n  clip_norm: 1\n  precision: fp64\n"
+         "  optimizer: {kind: adamw, lr: 0.002}\n  schedule: {kind: cosine, warmup_steps: 2}\n"
+         "  deadline: 120\nstop: {epochs: 2}\n";
+}
+
+/// With two ranks, and with three of which one has nothing to do. The last batch has 6 samples.
+void expect_everything_equal(const std::string& job_text) {
+  const TrainingRun one = train(to_json(plan_for(job_text, 1)));
+  const TrainingRun two = train(to_json(plan_for(job_text, 2)));
+  Json plan = to_json(plan_for(job_text, 3));
+  plan["shares"] = {1, 0, 2};
+  const TrainingRun idle = train(plan);
+  for (const TrainingRun* many : {&two, &idle}) {
+    EXPECT_LE(relative_difference(many->weights, one.weights), 1e-10);
+    EXPECT_EQ(multisets(many->delivered), multisets(one.delivered));
+    expect_same_figures(*many, one);
+  }
+}
+
+TEST(Equality, Resnet18WithEverythingInFp64) {
+  expect_everything_equal(
+      everything("resnet18, channels: [4, 4, 8, 8]", "{format: synthetic, samples: 70, shape: [3, 8, 8], classes: 4}"));
+}
+TEST(Equality, LstmWithEverythingInFp64) {
+  expect_everything_equal(everything("lstm, embedding: 8, hidden_size: 16, layers: 2",
+                                     "{format: synthetic, samples: 70, length: 12, vocabulary: 9}"));
+}
+
+TEST(Equality, LocalBatchNormIsTheRanksOwnAndEndsInOneModel) {
+  std::string text =
+      everything("resnet18, channels: [4, 4, 8, 8]", "{format: synthetic, samples: 70, shape: [3, 8, 8], classes: 4}");
+  text.replace(text.find("  accumulate"), 0, "  batch_norm: local\n");
+  const TrainingRun one = train(to_json(plan_for(text, 1))), two = train(to_json(plan_for(text, 2)));
+  const double difference = relative_difference(two.weights, one.weights);
+  EXPECT_GT(difference, 1e-6) << "two ranks with statistics of their own train something else";
+  EXPECT_LT(difference, 0.5);
+}
+
 TEST(Shares, ARankMayHaveNothing) {
   const std::string text =
       job("cnn", "{format: synthetic, samples: 300, shape: [1, 28, 28], classes: 10}", "fp64", 1, "every_epoch");

@@ -27,8 +27,10 @@ void append(std::span<const std::byte> bytes, std::vector<double>& values) {
 std::vector<double> read_weights(const fs::path& path) {
   const SafetensorsFile file = read_safetensors(path);
   std::vector<double> values;
-  for (const TensorView& tensor : file.tensors)
-    tensor.dtype == "F64" ? append<double>(tensor.bytes, values) : append<float>(tensor.bytes, values);
+  for (const TensorView& tensor : file.tensors) {
+    if (tensor.dtype == "F64") append<double>(tensor.bytes, values);
+    if (tensor.dtype == "F32") append<float>(tensor.bytes, values);  // I64 counts batches: no weight
+  }
   return values;
 }
 
