@@ -75,5 +75,12 @@ TEST(Optimizer, RefusesAGradientOfAnotherLayout) {  // the kernels walk raw memo
   EXPECT_THROW(optimizer->apply(0, at::ones({3, 2}, at::kDouble).t(), 0.1), std::logic_error);
 }
 
+TEST(Optimizer, TakesAGradientWhoseLayoutDiffersInNameOnly) {
+  const at::Tensor weights = at::zeros({8, 1, 5, 5}, at::kDouble).requires_grad_(true);
+  const at::Tensor gradient = at::arange(200, at::kDouble).as_strided({8, 1, 5, 5}, {25, 1, 5, 1});
+  make_optimizer({}, {{"p", weights}})->apply(0, gradient, 1);
+  EXPECT_TRUE(at::equal(weights.detach(), -gradient));
+}
+
 }  // namespace
 }  // namespace regatta
