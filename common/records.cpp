@@ -57,6 +57,7 @@ Json body_json(const record::Start& start) {
           {"buckets", start.buckets},
           {"bucket_plan_hash", start.bucket_plan_hash},
           {"dataset_key", start.dataset_key},
+          {"weights_xxh3", start.weights_xxh3},
           {"startup_s", start.startup_s},
           {"warnings", start.warnings}};
 }
@@ -74,6 +75,7 @@ record::Start start_from(const Json& json) {
                       .buckets = json_get<int>(json, "buckets"),
                       .bucket_plan_hash = json_get<std::string>(json, "bucket_plan_hash"),
                       .dataset_key = json_get<std::string>(json, "dataset_key"),
+                      .weights_xxh3 = json_maybe<std::string>(json, "weights_xxh3").value_or(""),
                       .startup_s = json_seconds(json, "startup_s"),
                       .warnings = json_get<std::vector<std::string>>(json, "warnings")};
   for (const auto& place : json_at(json, "ranks")) start.ranks.push_back(rank_place_from_json(place));

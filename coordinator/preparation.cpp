@@ -9,6 +9,7 @@
 #include "common/yaml_text.hpp"
 #include "jobs/model_fit.hpp"
 #include "jobs/spec_reader.hpp"
+#include "jobs/start_weights.hpp"
 
 namespace regatta {
 
@@ -164,13 +165,16 @@ Preparation prepare(const RunOptions& options, const Inventory& machine) {
 
   index_data(result);
   check_model_fits(result.job, result.rows.front().dataset);
+  result.weights = index_start_weights(result.job, result.rows.front().dataset);
   return result;
 }
 
 Plan plan_run(const Preparation& preparation, const PlannedRow& row, RunId run, std::optional<ComparisonId> comparison,
               int repeat) {
-  return make_plan(preparation.job, row.configuration, row.placement, row.dataset, std::move(run),
-                   std::move(comparison), repeat, /*attempt=*/1, row.price);
+  Plan plan = make_plan(preparation.job, row.configuration, row.placement, row.dataset, std::move(run),
+                        std::move(comparison), repeat, /*attempt=*/1, row.price);
+  plan.weights = preparation.weights;
+  return plan;
 }
 
 }  // namespace regatta

@@ -34,7 +34,8 @@ struct Preparation {
   JobSpec job;
   std::string job_text;  ///< as written; with --set as it then reads
   std::optional<std::string> cluster_text;
-  std::vector<PlannedRow> rows;  ///< at least one
+  std::vector<PlannedRow> rows;        ///< at least one
+  std::optional<IndexedFile> weights;  ///< that all of them start from
 };
 
 /// Throws ConfigError with every finding of both files at once, DataError when the dataset cannot be indexed.

@@ -5,6 +5,7 @@
 //   files,
 //              key}: dataset_index_json.cpp; of an image folder the files stand in manifest.tsv beside plan.json
 //   data_placement  node_shared (decoded once a node) | streamed (read sample by sample); absent means node_shared
+//   weights    {path, bytes, xxh3} of the file that training starts from, or null
 //   placement  {configuration, pool, backend, nodes, ranks, threads, cores_per_node, contended, cores}
 //   shares     [weight by rank]
 //   buckets    {first_bytes, other_bytes}
@@ -128,10 +129,25 @@ std::string read_hash(const Json& json, const char* key) {
   return text;
 }
 
+Json weights_json(const std::optional<IndexedFile>& weights) {
+  if (!weights) return nullptr;
+  return {{"path", weights->path.string()}, {"bytes", weights->bytes}, {"xxh3", weights->xxh3}};
+}
+
+IndexedFile weights_from_json(const Json& json) {
+  return {.role = "weights",
+          .path = json_get<std::string>(json, "path"),
+          .bytes = at_least_one<std::int64_t>(json, "bytes"),
+          .xxh3 = read_hash(json, "xxh3")};
+}
+
 /// What the parts must agree on.
 void expect_agreement(const Plan& plan) {
   if (plan.training.train.batch < 1)
     json_bad("training: train.batch", "at least 1", std::to_string(plan.training.train.batch));
+  if (plan.training.model.weights.has_value() != plan.weights.has_value())
+    json_bad("weights", plan.weights ? "null, as training.model has none" : "a file, as training.model has one",
+             plan.weights ? plan.weights->path.string() : "null");
   if (plan.training.data.format != plan.dataset.format)
     json_bad("dataset: format", std::string(to_text(plan.training.data.format)) + " as in training",
              to_text(plan.dataset.format));
@@ -175,6 +191,7 @@ Json to_json(const Plan& plan) {
           {"repeat", plan.repeat},
           {"training", to_json(plan.training)},
           {"dataset", to_json(plan.dataset)},
+          {"weights", weights_json(plan.weights)},
           {"data_placement", kDataPlacements.text(plan.streamed)},
           {"placement", to_json(plan.placement)},
           {"shares", plan.shares},
@@ -195,6 +212,8 @@ Plan plan_from_json(const Json& json) {
   plan.repeat = at_least_one<int>(json, "repeat");
   plan.training = read_part(json, "training", training_spec_from_json);
   plan.dataset = read_part(json, "dataset", dataset_index_from_json);
+  if (json.contains("weights") && !json["weights"].is_null())
+    plan.weights = read_part(json, "weights", weights_from_json);
   plan.streamed = json.contains("data_placement") && kDataPlacements.from_json(json, "data_placement");
   plan.placement = read_part(json, "placement", placement_from_json);
   plan.shares = read_shares(json, plan.placement.ranks);

@@ -25,10 +25,6 @@ class Later {
   Findings findings_;
 };
 
-void note_model(const ModelSpec& model, Later& later) {
-  later.note("model.weights", model.weights.has_value(), "a path", "no weights");
-}
-
 void note_data(const DataSpec& data, Later& later) {
   later.note("data.stage", data.stage != Stage::kNone, to_text(data.stage), "none");
 }
@@ -48,7 +44,6 @@ void note_train(const TrainSpec& train, const std::string& path, Later& later) {
 
 std::vector<Diagnostic> unsupported(const JobSpec& job) {
   Later later(job.source);
-  note_model(job.model, later);
   note_data(job.data, later);
   note_train(job.train, "train.", later);
   for (std::size_t i = 0; i < job.configurations.size(); ++i) {

@@ -8,6 +8,7 @@
 #include "common/json.hpp"
 #include "jobs/model_fit.hpp"
 #include "jobs/spec_reader.hpp"
+#include "jobs/start_weights.hpp"
 
 namespace regatta {
 
@@ -95,7 +96,9 @@ HandJob read_by_hand(const WorkerOptions& options, const std::vector<RankSite>& 
 Plan plan_by_hand(const HandJob& read) {
   const DatasetIndex index = index_dataset(read.job.data, read.configuration.train.seed);
   check_model_fits(read.job, index);
-  return make_plan(read.job, read.configuration, read.placement, index, new_run_id(), {}, 1, 1, {});
+  Plan plan = make_plan(read.job, read.configuration, read.placement, index, new_run_id(), {}, 1, 1, {});
+  plan.weights = index_start_weights(read.job, index);
+  return plan;
 }
 
 }  // namespace regatta

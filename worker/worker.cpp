@@ -25,6 +25,7 @@
 #include "worker/rank_log.hpp"
 #include "worker/run_folder.hpp"
 #include "worker/signals.hpp"
+#include "worker/start_weights.hpp"
 #include "worker/trainer.hpp"
 
 namespace regatta {
@@ -150,6 +151,7 @@ class Worker {
     LapClock clock;
     std::unique_ptr<Model> model;
     agree(ranks_, [&] { model = make_model(plan_.training.model, plan_.dataset, spec.precision, spec.seed); });
+    load_start_weights(*model, plan_, ranks_, watchdog_);
     if (wraps_.model) wraps_.model(*model, ranks_.rank());
     const auto exchanger = make_exchanger(*model, clock);
     if (ranks_.world_size() > 1 && spec.batch_norm == BatchNorm::kSync)
@@ -232,6 +234,7 @@ class Worker {
                         .buckets = exchanger.buckets(),
                         .bucket_plan_hash = exchanger.bucket_plan_hash(),
                         .dataset_key = plan_.dataset.key,
+                        .weights_xxh3 = plan_.weights ? plan_.weights->xxh3 : "",
                         .warnings = warnings};
     for (const auto& text : ranks_.gather(place.dump())) {
       const Json json = parse_json(text, "a rank's place");

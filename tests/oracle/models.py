@@ -113,10 +113,13 @@ def shown(tensor, whole):
     return torch.cat([flat.norm()[None], entries]).numpy()
 
 
+DTYPES = {"float64": "F64", "float32": "F32", "int64": "I64"}
+
+
 def write_safetensors(path, tensors):
     header, at = {}, 0
     for name, values in tensors.items():
-        header[name] = {"dtype": "F64", "shape": list(values.shape), "data_offsets": [at, at + values.nbytes]}
+        header[name] = {"dtype": DTYPES[values.dtype.name], "shape": list(values.shape), "data_offsets": [at, at + values.nbytes]}
         at += values.nbytes
     text = json.dumps(header, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 8)
