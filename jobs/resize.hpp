@@ -11,7 +11,7 @@ namespace regatta {
 /// Keeps its weights while sizes stay the same; one thread at a time.
 class Resizer {
  public:
-  /// `from` and `to` are (height, width, 3) uint8 of these sizes, each at least 1 x 1.
+  /// `from` and `to` are (height, width, 3) uint8 of these sizes, each at least 1 x 1. Equal sizes give a copy.
   void resize(const std::uint8_t* from, ImageSize from_size, ImageSize to_size, std::uint8_t* to);
 
  private:
@@ -21,6 +21,8 @@ class Resizer {
     std::vector<std::int64_t> first, count;
     std::vector<std::int32_t> weights;  // fixed point, see kWeightBits
   };
+  void across(const std::uint8_t* from, ImageSize size, std::int64_t width, std::uint8_t* to);
+  void down(const std::uint8_t* from, ImageSize size, std::int64_t height, std::uint8_t* to);
   static void prepare(Filter& filter, std::int64_t inputs, std::int64_t outputs);
 
   Filter across_, down_;

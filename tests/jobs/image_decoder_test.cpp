@@ -78,6 +78,15 @@ INSTANTIATE_TEST_SUITE_P(All, KindOfImage,
                                   test.param.substr(test.param.find('.') + 1);
                          });
 
+TEST(ImageDecoder, ResizesInOneDirectionAlone) {
+  const std::string file = read_file(images() / "colour.png");
+  ImageDecoder decoder;
+  for (const char* name : {"narrow", "wide", "low", "tall"}) {
+    const Pixels expected = read_ppm(images() / (std::string("colour.png.") + name + ".ppm"));
+    EXPECT_LE(largest_difference(expected.bytes, decode(decoder, file, expected.size)), 2) << name;
+  }
+}
+
 /// What decoding `file` says; empty when it succeeds.
 std::string complaint(ImageDecoder& decoder, const std::string& file) {
   std::vector<std::uint8_t> pixels(21 * 33 * 3);

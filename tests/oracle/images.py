@@ -73,3 +73,6 @@ for path in sorted(folder.iterdir()):
     image = pil_loader(str(path))
     image.save(folder / (path.name + ".ppm"))
     Resize((16, 20))(image).save(folder / (path.name + ".resized.ppm"))
+    if path.name == "colour.png":
+        for name, size in {"narrow": (21, 9), "wide": (21, 50), "low": (7, 33), "tall": (30, 33)}.items():
+            Resize(size)(image).save(folder / f"{path.name}.{name}.ppm")
