@@ -12,13 +12,16 @@ namespace regatta {
 namespace {
 
 constexpr std::size_t kPieceBytes = std::size_t{1} << 20;
-constexpr std::int64_t kDeflateLimit = 1032;  // zlib, technical details: deflate shrinks by 1032:1 at most
+constexpr std::size_t kLeastPieceBytes = 4096;  // for files that grow, and for the two bytes of a gzip header
+constexpr std::int64_t kDeflateLimit = 1032;    // zlib, technical details: deflate shrinks by 1032:1 at most
 constexpr std::int64_t kZlibPiece = std::int64_t{1} << 30;  // zlib counts in 32 bits
 const char* const kAgain = "the file is damaged or was not copied whole: fetch it again";
 
 }  // namespace
 
-ByteSource::ByteSource(std::filesystem::path path) : file_(std::move(path)), piece_(kPieceBytes) {
+ByteSource::ByteSource(std::filesystem::path path)
+    : file_(std::move(path)),
+      piece_(std::clamp(static_cast<std::size_t>(file_.bytes()), kLeastPieceBytes, kPieceBytes)) {
   gzip_ = at_gzip_header();
   if (!gzip_) return;
   constexpr int kGzip = 15 + 16;  // the largest window, gzip header and checksum
@@ -37,7 +40,8 @@ std::size_t ByteSource::fetch(std::size_t count) {
             piece_.begin());
   end_ -= begin_;
   begin_ = 0;
-  const std::int64_t got = file_.read_at(fetched_, piece_.data() + end_, static_cast<std::int64_t>(kPieceBytes - end_));
+  const std::int64_t got =
+      file_.read_at(fetched_, piece_.data() + end_, static_cast<std::int64_t>(piece_.size() - end_));
   hash_.add(piece_.data() + end_, static_cast<std::size_t>(got));
   fetched_ += got;
   end_ += static_cast<std::size_t>(got);

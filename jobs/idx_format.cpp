@@ -64,8 +64,9 @@ struct Images {
 Images scan_images(ByteSource& source) {
   const auto sizes = read_header(source, 3);
   Images images{sizes[0], sizes[1], sizes[2], {}};
-  std::vector<std::uint8_t> piece(kPiece);
-  for (std::int64_t left = sizes[0] * sizes[1] * sizes[2]; left > 0;) {
+  std::int64_t left = sizes[0] * sizes[1] * sizes[2];
+  std::vector<std::uint8_t> piece(static_cast<std::size_t>(std::min(left, kPiece)));
+  while (left > 0) {
     const std::int64_t now = std::min(left, kPiece);
     source.read(piece.data(), now, "pixels");
     images.pixels.add(std::span(piece).first(static_cast<std::size_t>(now)));

@@ -70,6 +70,8 @@ class ManifestReader {
     std::string out;
     for (std::size_t i = 0; i < line_.size(); ++i) {
       if (line_[i] != '\\') {
+        const auto byte = static_cast<std::uint8_t>(line_[i]);
+        if (byte < 0x20 || byte == 0x7f) fail("control characters as \\xHH", line_.substr(i, 1));
         out += line_[i];
         continue;
       }

@@ -49,7 +49,7 @@ void read_data(YamlMap& map, DataSpec& data, const fs::path& folder) {
       .only(is(DataFormat::kImageFolder), "format: imagefolder")
       .count(2, 2)
       .at_least(1)
-      .at_most(65'536);
+      .at_most(10'000);  // no larger than a file may be: kMostPixels
   YamlField augment = map.texts("augment", data.augment).only(is(DataFormat::kImageFolder), "format: imagefolder");
   for (const auto& word : data.augment) augment.check(word == "crop" || word == "flip", "words out of crop, flip");
   map.word("on_error", "reaction", data.on_error, kOnErrors);

@@ -56,7 +56,7 @@ NodeDataset decode_on_node(const Plan& plan, RankContext& ranks, Watchdog& watch
   const RawSamples test = at(block, layout.test_pixels, layout.test_labels);
 
   const Duration before = watchdog.deadline();
-  watchdog.set_deadline(before + reading_allowance(static_cast<std::int64_t>(layout.bytes)));
+  watchdog.set_deadline(before + reading_allowance(index.bytes_to_decode()));
   agree(ranks, [&] {
     if (ranks.local_rank() != 0) return;
     const std::uint64_t seed = plan.training.train.seed;

@@ -77,6 +77,8 @@ TEST(ImageManifest, DamageNamesTheLine) {
            {head + "train\t0\t1" + good + "\n", {"line 3: expected a name"}},
            {head + "train\t0\t1" + good + "a\\q\n", {"line 3: expected \\xHH"}},
            {head + "train\t0\t1" + good + "a\\x00\n", {"line 3: expected \\xHH"}},
+           {head + "train\t0\t1" + good + "a\tb\n", {"line 3: expected control characters as \\xHH"}},
+           {head + "train\t0\t1" + good + std::string("a\0b\n", 4), {"line 3: expected control characters as \\xHH"}},
            {head + "train\t0\t1" + good + "/etc/passwd\n", {"line 3: expected a path below the folder"}},
            {head + "train\t0\t1" + good + "train/../../x\n", {"line 3: expected a path below the folder"}}}) {
     try {

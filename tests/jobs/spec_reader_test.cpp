@@ -91,6 +91,20 @@ TEST(SpecReader, ReadsEveryKey) {
                                     .stop = job.stop}));
 }
 
+TEST(SpecReader, TheExamplesAreRightAndDoWhatTheySay) {
+  int jobs = 0;
+  for (const auto& entry : std::filesystem::directory_iterator(REGATTA_SOURCE_DIR "/jobs/examples")) {
+    if (entry.path().extension() != ".yaml" || entry.path().filename() == "cluster.yaml") continue;
+    ++jobs;
+    try {
+      EXPECT_TRUE(unsupported(read_job_file(entry.path())).empty()) << entry.path();
+    } catch (const ConfigError& error) {
+      ADD_FAILURE() << error.what();
+    }
+  }
+  EXPECT_EQ(jobs, 3);
+}
+
 TEST(SpecReader, FillsInDefaults) {
   const JobSpec job = read(
       "name: a\nmodel: {kind: mlp}\ndata: {format: idx, path: ../mnist}\ntrain: {batch: 8}\n"

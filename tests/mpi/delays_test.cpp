@@ -21,10 +21,12 @@ std::string job(int samples) {
 }
 
 TrainingRun run_delayed(const std::string& part, const std::string& rank = "", int samples = 12 * kSteps,
-                        const std::string& delay_ms = "200") {
+                        const std::string& delay_ms = "200", bool streamed = false) {
   std::map<std::string, std::string> environment{{"REGATTA_TEST_DELAY", part}, {"REGATTA_TEST_DELAY_MS", delay_ms}};
   if (!rank.empty()) environment["REGATTA_TEST_DELAY_RANK"] = rank;
-  return train(to_json(plan_for(job(samples), kRanks)), environment);
+  Plan plan = plan_for(job(samples), kRanks);
+  plan.streamed = streamed;
+  return train(to_json(plan), environment);
 }
 
 void expect_only(const PhaseSeconds& seconds, Phase phase, double expected, const std::string& where) {
@@ -53,6 +55,10 @@ void expect_everywhere(const TrainingRun& run, Phase phase, double expected) {
 TEST(Delays, OfBatchProductionAreDataWait) {
   // A step's compute, which hides production, is far below the tolerance here.
   expect_everywhere(run_delayed("production"), Phase::kDataWait, kSteps * kDelay);
+}
+TEST(Delays, OfStreamedProductionAreDataWait) {
+  expect_everywhere(run_delayed("production", "", 12 * kSteps, "200", /*streamed=*/true), Phase::kDataWait,
+                    kSteps * kDelay);
 }
 TEST(Delays, OfTheExchangeAreExchange) {
   expect_everywhere(run_delayed("exchange"), Phase::kExchange, kSteps * kDelay);

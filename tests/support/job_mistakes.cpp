@@ -110,6 +110,8 @@ const Mistake kMistakes[] = {
      "an integer", "nothing", "write classes: 10"},
     {"OneClass", kData, "data: {format: synthetic, samples: 64, shape: [1, 28, 28], classes: 1}", "3:60",
      "data.classes", "at least 2", "found 1", "write a value at least 2"},
+    {"LargeImages", kData, "data: {format: imagefolder, path: mnist, size: [32, 10001]}", "3:42", "data.size",
+     "at most 10000", "found 10001", "write a value at most 10000"},
     {"LargeVocabulary", kData, "data: {format: synthetic, samples: 64, length: 8, vocabulary: 257}", "3:51",
      "data.vocabulary", "at most 256", "found 257", "write a value at most 256"},
     {"FlatShape", kData, "data: {format: synthetic, samples: 64, shape: [784], classes: 10}", "3:40", "data.shape",

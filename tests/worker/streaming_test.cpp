@@ -7,7 +7,9 @@
 #include <set>
 
 #include "common/error.hpp"
+#include "common/files.hpp"
 #include "tests/jobs/idx_data.hpp"
+#include "tests/support/image_files.hpp"
 #include "tests/support/process.hpp"
 #include "tests/worker/worker_samples.hpp"
 #include "worker/loader.hpp"
@@ -83,7 +85,27 @@ TEST(Streaming, GivesTheBatchesOfSyntheticImagesInMemory) {
   expect_same_batches(data);
 }
 
-/// Says which samples were asked for, and hands out one buffer.
+TEST(Streaming, GivesTheBatchesOfAnImageFolderInMemory) {
+  const TemporaryFolder folder;
+  test::write_image_folder(folder, 9, 4, 11, 13);
+  DataSpec data{.format = DataFormat::kImageFolder, .path = folder.path(), .augment = {"crop", "flip"}};
+  expect_same_batches(data);
+  data.size = {5, 20};  // resized
+  expect_same_batches(data);
+}
+
+TEST(Streaming, GivesTheBatchesOfTextInMemory) {
+  const TemporaryFolder folder;
+  std::string text;
+  for (int i = 0; i < 700; ++i) text += static_cast<char>('a' + i * i % 23);
+  write_file_atomically(folder.path() / "text.txt", text);
+  expect_same_batches({.format = DataFormat::kText, .path = folder.path() / "text.txt", .length = 12});
+  DataSpec synthetic{.format = DataFormat::kSynthetic};
+  synthetic.synthetic = {.samples = 45, .length = 9, .vocabulary = 17};
+  expect_same_batches(synthetic);
+}
+
+/// Says how many samples were asked for, and hands out one buffer.
 class CountingSource final : public SampleSource {
  public:
   explicit CountingSource(std::atomic<std::int64_t>& count) : count_(count) {}
