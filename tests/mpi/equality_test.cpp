@@ -79,6 +79,20 @@ TEST(Equality, AnEpochDeliversEverySampleOnce) {
   expect_whole_mnist(train(to_json(plan_for(job(small, kMnist, "fp32", 1), 3))));
 }
 
+// Not up to rounding: to the bit.
+TEST(Equality, StreamedSamplesGiveTheSameTraining) {
+  Plan plan = plan_for(job("mlp, hidden: [8]", "{format: synthetic, samples: 600, shape: [3, 5, 7], classes: 4}",
+                           "fp32", 2, "every_epoch"),
+                       2);
+  plan.training.train.accumulate = 3;
+  const TrainingRun in_memory = train(to_json(plan));
+  plan.streamed = true;
+  const TrainingRun streamed = train(to_json(plan));
+  EXPECT_EQ(streamed.weights, in_memory.weights);
+  EXPECT_EQ(streamed.delivered, in_memory.delivered);
+  expect_same_figures(streamed, in_memory);
+}
+
 TEST(Shares, TheWorkerObeysThePlan) {
   const std::string text =
       job("cnn", "{format: synthetic, samples: 600, shape: [1, 28, 28], classes: 10}", "fp64", 2, "every_epoch");
