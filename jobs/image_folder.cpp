@@ -224,6 +224,7 @@ class ImageSamples final : public SampleReader {
         files_(folder_) {}
 
   std::int64_t read(std::int64_t sample, std::uint8_t* bytes) override {
+    REGATTA_ENSURE(sample >= 0 && static_cast<std::size_t>(sample) < entries_.size(), "no such sample");
     const ImageEntry& entry = entries_[static_cast<std::size_t>(sample)];
     const std::span<const std::uint8_t> file = read_file(entry);
     if (file.size() != entry.bytes || xxh3_128(file.data(), file.size()) != entry.xxh3)

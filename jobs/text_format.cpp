@@ -58,13 +58,15 @@ class TextSamples final : public SampleReader {
       : index_(index),
         alphabet_(index.alphabet),
         text_(index.files.at(0).path),
-        first_(split == Split::kTrain ? 0 : index.train_count) {
+        first_(split == Split::kTrain ? 0 : index.train_count),
+        count_(split == Split::kTrain ? index.train_count : index.test_count) {
     std::array<std::uint8_t, 2> magic{};
     text_.read_at(0, magic.data(), 2);
     if (magic == std::array<std::uint8_t, 2>{0x1f, 0x8b}) fail_changed(text_.path(), "raw text", "a gzip file");
   }
 
   std::int64_t read(std::int64_t sample, std::uint8_t* bytes) override {
+    REGATTA_ENSURE(sample >= 0 && sample < count_, "no such sample");
     const std::int64_t count = index_.sample_bytes();
     const std::int64_t got = text_.read_at((first_ + sample) * index_.sample_shape[0], bytes, count);
     text_.expect_untouched(index_.files[0].bytes);
@@ -77,7 +79,7 @@ class TextSamples final : public SampleReader {
   const DatasetIndex& index_;
   Alphabet alphabet_;
   DataFile text_;
-  std::int64_t first_;  // window of the split
+  std::int64_t first_, count_;  // windows of the split
 };
 
 }  // namespace

@@ -139,6 +139,32 @@ TEST(ImageFolder, TheIndexTravelsWithoutItsManifest) {
   EXPECT_EQ(decoded(again, Split::kTest), decoded(index, Split::kTest));
 }
 
+TEST(ImageFolder, AnIndexThatContradictsItselfNamesTheKey) {
+  TemporaryFolder folder;
+  test::write_image_folder(folder);
+  const Json good = to_json(index_dataset(images_in(folder), 1));
+  struct Contradiction {
+    std::string pointer, value, message;
+  };
+  for (const auto& [pointer, value, message] : std::vector<Contradiction>{
+           {"/sample_shape", "[1, 8, 8]", "sample_shape: expected 3 channels"},
+           {"/sample_shape", "[8]", "sample_shape: expected [channels, height, width]"},
+           {"/files/folder", "\"pets\"", "files.folder: expected an absolute path"},
+           {"/files/count", "13", "files.count: expected as many as there are samples, found 13"},
+           {"/files/bytes", "0", "bytes: expected at least 1"},
+           {"/files", "[]", "folder"},
+           {"/files/xxh3", "\"x\"", "key: expected"}}) {
+    Json json = good;
+    json[Json::json_pointer(pointer)] = Json::parse(value);
+    try {
+      dataset_index_from_json(json);
+      ADD_FAILURE() << pointer << " = " << value << ": accepted";
+    } catch (const IoError& error) {
+      EXPECT_THAT(error.what(), HasSubstr(message)) << pointer << " = " << value;
+    }
+  }
+}
+
 TEST(ImageFolder, ChangesAfterIndexingAreFound) {
   TemporaryFolder folder;
   test::write_image_folder(folder);
