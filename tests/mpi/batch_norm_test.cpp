@@ -117,6 +117,17 @@ TEST(BatchNormOverRanks, IsNearItInFloat) {
   }
 }
 
+TEST(BatchNormOverRanks, WorksUnderAutocast) {
+  const test::Expected expected(test::oracle_case("small_resnet18"));
+  for (const Shares& shares : ways()) {
+    SmallResnet training(Precision::kBf16, shares, BatchNorm::kSync);
+    for (std::size_t step = 1; step <= 3; ++step)  // eight bits of mantissa: each step adds to the difference
+      EXPECT_NEAR(training.step(), expected.loss(step - 1), 5e-2 * static_cast<double>(step)) << "step " << step;
+    EXPECT_TRUE(same_on_all_ranks(training.model().parameters()));
+    EXPECT_TRUE(same_on_all_ranks(training.model().buffers()));
+  }
+}
+
 TEST(BatchNormOverRanks, LocalStatisticsAreEqualOnceAveraged) {
   for (const Shares& shares : ways()) {
     SmallResnet training(Precision::kFp64, shares, BatchNorm::kLocal);
