@@ -11,6 +11,7 @@
 #include "jobs/idx_format.hpp"
 #include "jobs/image_folder.hpp"
 #include "jobs/image_listing.hpp"
+#include "jobs/image_samples.hpp"
 #include "jobs/synthetic.hpp"
 #include "jobs/synthetic_text.hpp"
 #include "jobs/text_format.hpp"

@@ -16,7 +16,6 @@
 
 #include "common/error.hpp"
 #include "common/host.hpp"
-#include "jobs/data_file.hpp"
 #include "jobs/image_decoder.hpp"
 #include "jobs/image_file_reader.hpp"
 #include "jobs/image_listing.hpp"
@@ -40,10 +39,6 @@ struct Looked {
   std::optional<ImageSize> other_size;  ///< where it is not the others'
 };
 
-std::string size_text(ImageSize size) {
-  return fmt::format("{} x {}", size.height, size.width);
-}
-
 /// All files of a listing, training first, read and decoded once.
 class FolderScan {
  public:
@@ -66,13 +61,17 @@ class FolderScan {
   const ListedImage& listed(std::size_t i) const { return i < train_ ? listing_.train[i] : listing_.test[i - train_]; }
   std::string name(std::size_t i) const { return escaped_name((folder_ / listed(i).path).string()); }
 
-  /// Of the first file that has one; nothing when none has, and then all are found damaged.
+  /// Of the first file that is not damaged; nothing when all are.
   ImageSize first_size() {
     ImageFileReader files(folder_);
     ImageDecoder decoder;
     for (first_ = 0; first_ < looked_.size(); ++first_) {
       try {
-        return decoder.probe(files.read(listed(first_).path.c_str()));
+        const auto file = files.read(listed(first_).path.c_str());
+        const ImageSize size = decoder.probe(file);
+        std::vector<std::uint8_t> pixels(static_cast<std::size_t>(kChannels * size.height * size.width));
+        decoder.decode(file, size, pixels.data());
+        return size;
       } catch (const DataError& error) {
         looked_[first_].damage = error.what();
       }
@@ -145,11 +144,12 @@ class FolderScan {
     if (found == looked_.end()) return;
     const auto count = std::count_if(found, looked_.end(), differs);
     throw DataError(fmt::format(
-        "{}: expected an image of {} as {}, found {}{}\n  write data.size: [{}, {}] to resize all "
-        "images (height, width), or another size",
-        name(static_cast<std::size_t>(found - looked_.begin())), size_text(size_), name(first_),
-        size_text(*found->other_size), count == 1 ? "" : fmt::format("; {} of {} files differ", count, looked_.size()),
-        size_.height, size_.width));
+        "{}: expected an image of height {} and width {} as {}, found {} and {}{}\n  write data.size: [{}, {}] to "
+        "resize "
+        "all images (height, width), or another size",
+        name(static_cast<std::size_t>(found - looked_.begin())), size_.height, size_.width, name(first_),
+        found->other_size->height, found->other_size->width,
+        count == 1 ? "" : fmt::format("; {} of {} files differ", count, looked_.size()), size_.height, size_.width));
   }
 
   ImageManifest make_manifest() const {
@@ -214,69 +214,10 @@ class FolderScan {
   std::array<PixelSums, kChannels> sums_{};
 };
 
-class ImageSamples final : public SampleReader {
- public:
-  ImageSamples(const DatasetIndex& index, Split split)
-      : folder_(index.images.folder),
-        manifest_(*index.images.manifest),
-        entries_(split == Split::kTrain ? manifest_.train : manifest_.test),
-        size_{index.sample_shape.at(1), index.sample_shape.at(2)},
-        files_(folder_) {}
-
-  std::int64_t read(std::int64_t sample, std::uint8_t* bytes) override {
-    REGATTA_ENSURE(sample >= 0 && static_cast<std::size_t>(sample) < entries_.size(), "no such sample");
-    const ImageEntry& entry = entries_[static_cast<std::size_t>(sample)];
-    const std::span<const std::uint8_t> file = read_file(entry);
-    if (file.size() != entry.bytes || xxh3_128(file.data(), file.size()) != entry.xxh3)
-      fail_changed(path_of(entry), fmt::format("{} bytes, xxh3 {}", entry.bytes, to_hex(entry.xxh3)),
-                   file.size() > entry.bytes
-                       ? "more"
-                       : fmt::format("{} bytes, xxh3 {}", file.size(), to_hex(xxh3_128(file.data(), file.size()))));
-    decoder_.decode(file, size_, bytes);
-    return entry.label;
-  }
-
- private:
-  std::span<const std::uint8_t> read_file(const ImageEntry& entry) {
-    try {
-      return files_.read(manifest_.path(entry), entry.bytes);
-    } catch (const DataError& error) {
-      throw DataError(path_of(entry) + ": " + error.what() +
-                      "; it could be read when it was indexed\n  leave the data alone while a run lasts, and start the "
-                      "run again");
-    }
-  }
-  std::string path_of(const ImageEntry& entry) const {
-    return escaped_name((folder_ / manifest_.path(entry)).string());
-  }
-
-  const fs::path& folder_;
-  const ImageManifest& manifest_;
-  const std::vector<ImageEntry>& entries_;
-  ImageSize size_;
-  ImageFileReader files_;
-  ImageDecoder decoder_;
-};
-
 }  // namespace
 
 DatasetIndex index_image_folder(const DataSpec& data) {
   return FolderScan(data).index();
-}
-
-void decode_image_folder(const DatasetIndex& index, Split split, RawSamples out) {
-  const std::int64_t count = split == Split::kTrain ? index.train_count : index.test_count;
-  const std::int64_t bytes = index.sample_bytes();
-  in_parallel(count, usable_cores(), [&] {
-    const auto samples = std::make_shared<ImageSamples>(index, split);
-    return [samples, bytes, out](std::int64_t begin, std::int64_t end) {
-      for (std::int64_t i = begin; i < end; ++i) out.labels[i] = samples->read(i, out.pixels + i * bytes);
-    };
-  });
-}
-
-std::unique_ptr<SampleReader> open_image_samples(const DatasetIndex& index, Split split) {
-  return std::make_unique<ImageSamples>(index, split);
 }
 
 }  // namespace regatta

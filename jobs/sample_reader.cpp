@@ -4,7 +4,7 @@
 #include "common/hash.hpp"
 #include "jobs/data_file.hpp"
 #include "jobs/idx_samples.hpp"
-#include "jobs/image_folder.hpp"
+#include "jobs/image_samples.hpp"
 #include "jobs/synthetic.hpp"
 #include "jobs/synthetic_text.hpp"
 #include "jobs/text_format.hpp"

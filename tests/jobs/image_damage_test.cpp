@@ -141,6 +141,15 @@ TEST(ImageDamage, OfMoreThanHalfIsAnErrorAnyway) {
                              HasSubstr("at most half of the files")));
 }
 
+TEST(ImageDamage, ADamagedFirstFileSetsNoSize) {
+  TemporaryFolder folder;
+  write_image_folder(folder);
+  folder.write("train/cat/0.jpg", test::jpeg_that_claims(80, 90));
+  const DatasetIndex index = index_dataset(folder_of(folder, OnError::kSkip), 1);
+  EXPECT_EQ(index.sample_shape, (std::vector<std::int64_t>{3, 8, 8}));
+  EXPECT_EQ(index.skipped, 1);
+}
+
 TEST(ImageDamage, OfEverythingIsSaidWithoutASize) {
   TemporaryFolder folder;
   write_image_folder(folder, 2, 1);

@@ -89,8 +89,8 @@ TEST(ImageFolder, IsResizedOnRequestAndOtherwiseOfOneSize) {
     index_dataset(data, 1);
     FAIL() << "accepted";
   } catch (const DataError& error) {
-    EXPECT_THAT(error.what(), HasSubstr("train/dog/1.jpg: expected an image of 8 x 8 as " +
-                                        (folder.path() / "train/cat/0.jpg").string() + ", found 4 x 12"));
+    EXPECT_THAT(error.what(), HasSubstr("train/dog/1.jpg: expected an image of height 8 and width 8 as " +
+                                        (folder.path() / "train/cat/0.jpg").string() + ", found 4 and 12"));
     EXPECT_THAT(error.what(), HasSubstr("write data.size: [8, 8]"));
   }
   data.size = {5, 7};
