@@ -9,8 +9,8 @@
 // have alike and which lies near the data. So E[x^2] - E[x]^2 cancels nothing that matters. A rank has its own mean
 // and variance from ATen's kernel, which takes two passes, and shifts them in double (Chan, Golub, LeVeque 1979).
 //
-// The passes over x are ATen's fused ones of evaluation mode, which take any mean and variance: forward one, backward
-// one for the two sums, one for the part of dx that is a line in x, one that adds the part in dy.
+// The passes over x are ATen's fused ones of evaluation mode, which take any mean and variance: backward one for the
+// two sums and the part of dx in dy, one for the part that is a line in x, one that adds them.
 
 #include "jobs/batch_norm.hpp"
 
@@ -105,23 +105,21 @@ class SyncBatchNormBackward final : public torch::autograd::Node {
     const c10::NoGradGuard no_grad;
     const at::Tensor x = x_.unpack(), weight = weight_.unpack();
     const at::Tensor dy = gradients[0].defined() ? gradients[0] : at::zeros_like(x);
-    const at::Tensor inverse = (batch_.var + kEpsilon).rsqrt_();
-    at::Tensor own_weight = at::zeros_like(weight), own_bias = at::zeros_like(weight);
+    at::Tensor dx = at::zeros_like(x), own_weight = at::zeros_like(weight), own_bias = at::zeros_like(weight);
     if (x.numel() > 0)
-      std::tie(std::ignore, own_weight, own_bias) =
+      std::tie(dx, own_weight, own_bias) =
           at::native_batch_norm_backward(dy, x, weight, batch_.mean, batch_.var, /*save_mean=*/{}, /*save_invstd=*/{},
-                                         /*train=*/false, kEpsilon, {false, true, true});
+                                         /*train=*/false, kEpsilon, {true, true, true});
     std::vector<double> sums = to_doubles(own_bias);  // S, then P
     const std::vector<double> products = to_doubles(own_weight);
     sums.insert(sums.end(), products.begin(), products.end());
     sum_(sums);
-    if (x.numel() == 0) return {at::zeros_like(x), own_weight, own_bias};
+    if (x.numel() == 0) return {dx, own_weight, own_bias};
 
-    const at::Tensor scale = weight * inverse;
+    const at::Tensor scale = weight * (batch_.var + kEpsilon).rsqrt_();
     const at::Tensor slope = to_channels(sums.data() + products.size(), weight).mul_(scale).div_(-batch_.count);
     const at::Tensor offset = to_channels(sums.data(), weight).mul_(scale).div_(-batch_.count);
-    at::Tensor dx = normalised(x, batch_, slope, offset);  // slope x' + offset
-    dx.addcmul_(dy, scale.view({1, -1, 1, 1}));
+    dx.add_(normalised(x, batch_, slope, offset));  // slope x' + offset
     return {dx, own_weight, own_bias};
   }
 
