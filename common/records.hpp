@@ -59,7 +59,7 @@ struct Start {
   std::string bucket_plan_hash;  ///< agreed by all ranks
   std::string dataset_key;
   std::string weights_xxh3;  ///< of the file that training starts from; empty: from the seed
-  double startup_s = 0;  ///< process start to this line
+  double startup_s = 0;      ///< process start to this line
   std::vector<std::string> warnings;
 };
 struct FirstStep {

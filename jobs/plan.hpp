@@ -34,7 +34,7 @@ struct Plan {
   TrainingSpec training;
   DatasetIndex dataset;
   std::optional<IndexedFile> weights;  ///< the file of model.weights, as it lay there when the plan was made
-  bool streamed = false;  ///< samples are read one by one while it trains, because they do not fit decoded
+  bool streamed = false;               ///< samples are read one by one while it trains, because they do not fit decoded
   Placement placement;
   std::vector<std::int64_t> shares;  ///< weight by rank, see shares.hpp
   BucketLimits buckets;

@@ -142,7 +142,8 @@ class Trainer {
     for (std::size_t part = 0; part < batch.parts.size(); ++part) {
       const std::int64_t size = batch.parts[part];
       p_.exchanger.begin_pass(part + 1 == batch.parts.size());
-      if (size > 0 || p_.model.is_collective()) sum += pass(batch.inputs.narrow(0, begin, size), batch.targets.narrow(0, begin, size));
+      if (size > 0 || p_.model.is_collective())
+        sum += pass(batch.inputs.narrow(0, begin, size), batch.targets.narrow(0, begin, size));
       begin += size;
     }
     return sum;

@@ -13,7 +13,7 @@ import numpy as np, torch, torch.nn as nn, torch.nn.functional as F
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 from formula import formula, formula_label
 
-# As in tests/jobs/model_oracle.cpp; weights are tensors 0, 1, ... Of 200 candidates the one of full_resnet18 keeps all that goes
+# As in tests/jobs/model_oracle.cpp; weights are tensors 0, 1, ... Of 120 candidates the one of full_resnet18 keeps all that goes
 # into a ReLU farthest from 0, at least four times float32's rounding: a flip changes gradients by up to 1e-2.
 INPUTS, TARGETS = {"full_resnet18": 2015}, 1001
 
