@@ -119,20 +119,23 @@ PlannedRow plan_row(const JobSpec& job, int order, const ClusterSpec& cluster, c
 }
 
 /// Files are read once; synthetic data differ by seed, which a row may override.
-void index_data(Preparation& preparation) {
+void index_data(Preparation& preparation, const IndexProgress& progress) {
   std::map<std::uint64_t, DatasetIndex> known;
   const auto& data = preparation.job.data;
   for (auto& row : preparation.rows) {
     const std::uint64_t seed = row.configuration.train.seed;
     const std::uint64_t key = data.format == DataFormat::kSynthetic ? seed : 0;
     const auto found = known.find(key);
-    row.dataset = found != known.end() ? found->second : known.emplace(key, index_dataset(data, seed)).first->second;
+    if (found != known.end())
+      row.dataset = found->second;
+    else
+      row.dataset = known.emplace(key, index_dataset(data, seed, host_memory_bytes(), progress)).first->second;
   }
 }
 
 }  // namespace
 
-Preparation prepare(const RunOptions& options, const Inventory& machine) {
+Preparation prepare(const RunOptions& options, const Inventory& machine, const IndexProgress& progress) {
   Preparation result;
   ClusterSpec cluster = default_cluster();
   Gatherer findings;
@@ -163,7 +166,7 @@ Preparation prepare(const RunOptions& options, const Inventory& machine) {
   }
   findings.throw_if_any();
 
-  index_data(result);
+  index_data(result, progress);
   check_model_fits(result.job, result.rows.front().dataset);
   result.weights = index_start_weights(result.job, result.rows.front().dataset);
   return result;

@@ -39,7 +39,7 @@ struct Preparation {
 };
 
 /// Throws ConfigError with every finding of both files at once, DataError when the dataset cannot be indexed.
-Preparation prepare(const RunOptions& options, const Inventory& machine);
+Preparation prepare(const RunOptions& options, const Inventory& machine, const IndexProgress& progress = {});
 
 /// One run of the comparison. The order of runs is interleaved, A B C A B C, so that a slow drift of the machine meets
 /// every configuration alike.

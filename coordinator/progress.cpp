@@ -92,16 +92,33 @@ std::string epoch_line(const ProgressView& view) {
   return line;
 }
 
+std::string indexing_line(std::int64_t done, std::int64_t total, Duration since) {
+  const auto left = time_left(static_cast<double>(done) / static_cast<double>(std::max<std::int64_t>(total, 1)), since);
+  return fmt::format("indexing: {} of {} files{}", done, total, left ? ", " + clock_text(*left) + " left" : "");
+}
+
 ProgressDisplay::Style ProgressDisplay::style_for(std::FILE* stream, bool quiet) {
   if (quiet) return Style::kQuiet;
   return isatty(fileno(stream)) != 0 ? Style::kTerminal : Style::kLines;
 }
 
+ProgressDisplay::~ProgressDisplay() {
+  if (drawn_) std::fputs("\r\x1b[K", stream_);
+}
+
 void ProgressDisplay::update(const ProgressView& view) {
+  // One column stays free: a full last column makes some terminals wrap.
+  redraw([&] { return progress_line(view, terminal_width(stream_) - 1); });
+}
+
+void ProgressDisplay::indexing(std::int64_t done, std::int64_t total, Duration since) {
+  redraw([&] { return indexing_line(done, total, since); });
+}
+
+void ProgressDisplay::redraw(const std::function<std::string()>& line) {
   const auto now = std::chrono::steady_clock::now();
   if (style_ != Style::kTerminal || (drawn_ && now - last_ < kRedraw)) return;
-  // One column stays free: a full last column makes some terminals wrap.
-  std::fprintf(stream_, "\r\x1b[K%s", progress_line(view, terminal_width(stream_) - 1).c_str());
+  std::fprintf(stream_, "\r\x1b[K%s", line().c_str());
   std::fflush(stream_);
   drawn_ = true;
   last_ = now;

@@ -2,6 +2,7 @@
 // What a person sees while ranks train: on a terminal one line that is redrawn, else one plain line an epoch.
 
 #include <cstdio>
+#include <functional>
 #include <optional>
 #include <string>
 
@@ -26,6 +27,8 @@ struct ProgressView {
 std::string progress_line(const ProgressView& view, int width);
 /// "two-cores: epoch 2/4, loss 0.0812, accuracy 98.1 %, 12345 samples/s, $0.00021, 0:12 left"
 std::string epoch_line(const ProgressView& view);
+/// "indexing: 12000 of 60000 files, 0:04 left"
+std::string indexing_line(std::int64_t done, std::int64_t total, Duration since);
 /// "0:07", "12:30", "2:05:00"
 std::string clock_text(Duration duration);
 
@@ -40,15 +43,21 @@ class ProgressDisplay {
  public:
   enum class Style { kTerminal, kLines, kQuiet };
   ProgressDisplay(std::FILE* stream, Style style) : stream_(stream), style_(style) {}
+  ~ProgressDisplay();  ///< leaves no unfinished line
+  ProgressDisplay(const ProgressDisplay&) = delete;
+  ProgressDisplay& operator=(const ProgressDisplay&) = delete;
   /// Terminal when `stream` is one, lines otherwise.
   static Style style_for(std::FILE* stream, bool quiet);
 
   void update(const ProgressView& view);
+  /// Before anything runs: files indexed of all, and for how long already.
+  void indexing(std::int64_t done, std::int64_t total, Duration since);
   void epoch_done(const ProgressView& view);
   void note(const std::string& text);  ///< a line of its own; not when quiet
   void say(const std::string& text);   ///< a line of its own, always: a failure, a wait
 
  private:
+  void redraw(const std::function<std::string()>& line);
   void write_line(const std::string& text);
 
   std::FILE* stream_;

@@ -75,14 +75,15 @@ Duration reading_allowance(std::int64_t bytes) {
   return from_seconds(std::min(static_cast<double>(bytes) / kSlowestBytesPerSecond, kLongestSeconds));
 }
 
-DatasetIndex index_dataset(const DataSpec& data, std::uint64_t seed, std::int64_t host_bytes) {
+DatasetIndex index_dataset(const DataSpec& data, std::uint64_t seed, std::int64_t host_bytes,
+                           const IndexProgress& progress) {
   DatasetIndex index;
   switch (data.format) {
     case DataFormat::kIdx:
       index = index_idx(data.path);
       break;
     case DataFormat::kImageFolder:
-      index = index_image_folder(data);
+      index = index_image_folder(data, progress);
       break;
     case DataFormat::kText:
       index = index_text(data.path, data.length);

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -60,9 +61,13 @@ struct DatasetIndex {
   std::int64_t bytes_to_decode() const;
 };
 
+/// Told again and again while a folder of files is indexed: so many of so many are done. One call at a time.
+using IndexProgress = std::function<void(std::int64_t done, std::int64_t total)>;
+
 /// Reads and checks every file. Throws DataError: which file, where, expected, found, what to do; also for data that
 /// would have to be streamed (data_placement.hpp) and cannot be.
-DatasetIndex index_dataset(const DataSpec& data, std::uint64_t seed, std::int64_t host_bytes = host_memory_bytes());
+DatasetIndex index_dataset(const DataSpec& data, std::uint64_t seed, std::int64_t host_bytes = host_memory_bytes(),
+                           const IndexProgress& progress = {});
 
 /// What index_dataset() goes through, without reading it, for reading_allowance(). Throws DataError when there are no
 /// such files.

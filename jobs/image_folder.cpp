@@ -42,8 +42,9 @@ struct Looked {
 /// All files of a listing, training first, read and decoded once.
 class FolderScan {
  public:
-  explicit FolderScan(const DataSpec& data)
+  FolderScan(const DataSpec& data, const IndexProgress& progress)
       : data_(data),
+        progress_(progress),
         folder_(fs::absolute(data.path).lexically_normal()),
         listing_(list_images(folder_)),
         train_(listing_.train.size()),
@@ -101,8 +102,16 @@ class FolderScan {
       const auto worker = std::make_shared<Worker>(*this);
       return [this, worker](std::int64_t begin, std::int64_t end) {
         for (std::int64_t i = begin; i < end; ++i) look_at(static_cast<std::size_t>(i), *worker);
+        tell(end - begin);
       };
     });
+  }
+
+  void tell(std::int64_t more) {
+    if (!progress_) return;
+    const std::lock_guard lock(mutex_);
+    done_ += more;
+    progress_(done_, static_cast<std::int64_t>(looked_.size()));
   }
 
   void look_at(std::size_t i, Worker& worker) {
@@ -203,6 +212,8 @@ class FolderScan {
   std::size_t pixel_bytes() const { return static_cast<std::size_t>(kChannels * size_.height * size_.width); }
 
   const DataSpec& data_;
+  const IndexProgress& progress_;
+  std::int64_t done_ = 0;  // guarded by mutex_
   fs::path folder_;
   ImageListing listing_;
   std::size_t train_;
@@ -216,8 +227,8 @@ class FolderScan {
 
 }  // namespace
 
-DatasetIndex index_image_folder(const DataSpec& data) {
-  return FolderScan(data).index();
+DatasetIndex index_image_folder(const DataSpec& data, const IndexProgress& progress) {
+  return FolderScan(data, progress).index();
 }
 
 }  // namespace regatta

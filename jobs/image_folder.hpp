@@ -11,6 +11,6 @@ namespace regatta {
 /// first that is not damaged. What cannot be read or decoded is damaged: an error that names the first and counts the
 /// others, or, with `on_error: skip`, left out and counted, as long as that is at most half of all files and every
 /// class keeps one.
-DatasetIndex index_image_folder(const DataSpec& data);
+DatasetIndex index_image_folder(const DataSpec& data, const IndexProgress& progress = {});
 
 }  // namespace regatta

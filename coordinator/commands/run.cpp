@@ -94,7 +94,11 @@ void print_comparison(const CampaignResult& result, bool json) {
 
 ExitCode execute(const RunCommand& command, const CommandLine& line, const std::vector<std::string>& argv) {
   const Inventory machine = this_machine();
-  const Preparation preparation = prepare(command.options, machine);
+  ProgressDisplay display(stderr, ProgressDisplay::style_for(stderr, line.quiet));
+  const SteadyTime begin = std::chrono::steady_clock::now();
+  const Preparation preparation = prepare(command.options, machine, [&](std::int64_t done, std::int64_t total) {
+    display.indexing(done, total, std::chrono::steady_clock::now() - begin);
+  });
   const fs::path worker = find_worker(command.worker);
   const Home home = find_home(line.home);
   if (command.dry_run) {
@@ -106,7 +110,6 @@ ExitCode execute(const RunCommand& command, const CommandLine& line, const std::
 
   need_mpirun(preparation);
   Reactor reactor;
-  ProgressDisplay display(stderr, ProgressDisplay::style_for(stderr, line.quiet));
   Ledger ledger(home.ledger);  // before the wait: a home that cannot be written is said at once
   if (!ledger.notice().empty()) display.note(ledger.notice());
   const auto slots = take_slots(preparation, command.options.contended, reactor, display);

@@ -48,6 +48,11 @@ TEST(EpochLine, IsOnePlainSentence) {
             "two-cores: epoch 2/4, loss 0.0813, accuracy 98.12 %, 12346 samples/s, $0.000213, 1:15 left");
 }
 
+TEST(IndexingLine, SaysHowLongItStillTakes) {
+  EXPECT_EQ(indexing_line(0, 60'000, std::chrono::seconds(0)), "indexing: 0 of 60000 files");
+  EXPECT_EQ(indexing_line(15'000, 60'000, std::chrono::seconds(2)), "indexing: 15000 of 60000 files, 0:06 left");
+}
+
 TEST(ClockText, CountsMinutesThenHours) {
   EXPECT_EQ(clock_text(7s), "0:07");
   EXPECT_EQ(clock_text(12min + 30s), "12:30");

@@ -109,7 +109,13 @@ TEST(ImageFolder, AnyNumberOfThreadsFindsTheSame) {
   for (int core = 0; core < CPU_SETSIZE && CPU_COUNT(&one) == 0; ++core)
     if (CPU_ISSET(core, &all)) CPU_SET(core, &one);
   if (CPU_COUNT(&all) < 2) GTEST_SKIP() << "this process may use one core only";
-  const DatasetIndex many = index_dataset(images_in(folder), 1);
+  std::int64_t done = 0, of = 0;
+  const DatasetIndex many = index_dataset(images_in(folder), 1, host_memory_bytes(), [&](auto now, auto total) {
+    EXPECT_GT(now, done);
+    std::tie(done, of) = std::tuple(now, total);
+  });
+  EXPECT_EQ(done, of);
+  EXPECT_EQ(done, many.train_count + many.test_count);
   const auto pixels = decoded(many, Split::kTrain);
   ASSERT_EQ(sched_setaffinity(0, sizeof one, &one), 0);
   const DatasetIndex single = index_dataset(images_in(folder), 1);
