@@ -172,8 +172,9 @@ INSTANTIATE_TEST_SUITE_P(
         Refusal{
             "model_too_large_for_the_images", {"run", "small.yaml"}, {"small.yaml:2:9", "at least 4", "(1, 3, 3)"}, 2},
         Refusal{"data_too_large_for_memory",
-                {"run", "job.yaml", "--set", "data.samples=1000000000000"},
-                {"memory of this host", "found"},
+                {"run", "job.yaml", "--set",
+                 "data={format: idx, path: " REGATTA_SOURCE_DIR "/jobs/examples/data/mnist, memory: 1MiB}"},
+                {"data.memory", "found", "gzip"},
                 10},
         Refusal{"no_data", {"run", "nodata.yaml"}, {"nowhere"}, 10},
         Refusal{"no_worker", {"run", "job.yaml", "--worker", "/nowhere/worker"}, {"/nowhere/worker", "--worker"}, 2}),
