@@ -103,7 +103,7 @@ TEST_F(WorkerRuns, AConfigurationOfAnotherSizeIsRefused) {
 }
 
 TEST_F(WorkerRuns, WhatIsNotInThisVersionIsRefusedBeforeAnythingIsMade) {
-  const ProcessResult ended = run(launch(2, worker(), {job(1, "precision: bf16").string()}), options_);
+  const ProcessResult ended = run(launch(2, worker(), {job(1, "precision: auto").string()}), options_);
   EXPECT_EQ(ended.exit_code, 2) << ended.text();
   EXPECT_EQ(count_of("not in this version", ended.err), 1) << ended.err;
   EXPECT_FALSE(fs::exists(run_dir()));
