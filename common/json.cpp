@@ -2,7 +2,33 @@
 
 namespace regatta {
 
+namespace {
+
+constexpr int kDeepest = 64;  // our own go down to 6; whoever prints or compares a document does it recursively
+
+/// Counts brackets outside of strings; whether they match is the parser's business.
+bool is_too_deep(std::string_view text) {
+  int depth = 0;
+  bool quoted = false;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const char c = text[i];
+    if (quoted && c == '\\')
+      ++i;
+    else if (c == '"')
+      quoted = !quoted;
+    else if (!quoted && (c == '[' || c == '{') && ++depth > kDeepest)
+      return true;
+    else if (!quoted && (c == ']' || c == '}'))
+      --depth;
+  }
+  return false;
+}
+
+}  // namespace
+
 Json parse_json(std::string_view text, const std::string& where) {
+  if (is_too_deep(text))
+    throw IoError(where + ": expected at most " + std::to_string(kDeepest) + " levels of brackets, found more");
   try {
     return Json::parse(text);
   } catch (const nlohmann::json::exception& error) {

@@ -6,6 +6,7 @@
 #include <exception>
 #include <filesystem>
 
+#include "common/printable.hpp"
 #include "coordinator/command.hpp"
 
 namespace {
@@ -38,7 +39,7 @@ Environment:
 )";
 
 int fail(const char* message, ExitCode code) {
-  std::fprintf(stderr, "regatta: %s\n", message);
+  std::fprintf(stderr, "regatta: %s\n", regatta::printable_lines(message).c_str());  // it may quote a file
   return static_cast<int>(code);
 }
 

@@ -32,6 +32,7 @@ namespace regatta {
 namespace {
 
 constexpr EnumText<bool, 2> kDataPlacements{{{{false, "node_shared"}, {true, "streamed"}}}};
+constexpr int kMostThreads = 4096;       // as in a job file
 constexpr std::size_t kHashDigits = 32;  // XXH3 with 128 bits
 
 template <class T>
@@ -148,6 +149,16 @@ void expect_agreement(const Plan& plan) {
   if (plan.training.model.weights.has_value() != plan.weights.has_value())
     json_bad("weights", plan.weights ? "null, as training.model has none" : "a file, as training.model has one",
              plan.weights ? plan.weights->path.string() : "null");
+  const TrainSpec& train = plan.training.train;
+  if (train.accumulate < 1 || train.accumulate > train.batch)
+    json_bad("training: train.accumulate", "1 to the batch, " + std::to_string(train.batch),
+             std::to_string(train.accumulate));
+  if (!(train.optimizer.lr > 0))
+    json_bad("training: train.optimizer.lr", "a number above 0", std::to_string(train.optimizer.lr));
+  if (plan.training.stop.epochs && *plan.training.stop.epochs < 1)
+    json_bad("training: stop.epochs", "at least 1", std::to_string(*plan.training.stop.epochs));
+  if (plan.placement.threads > kMostThreads)
+    json_bad("placement: threads", "at most " + std::to_string(kMostThreads), std::to_string(plan.placement.threads));
   if (plan.training.data.format != plan.dataset.format)
     json_bad("dataset: format", std::string(to_text(plan.training.data.format)) + " as in training",
              to_text(plan.dataset.format));

@@ -9,6 +9,7 @@
 
 #include "common/error.hpp"
 #include "common/files.hpp"
+#include "common/host.hpp"
 #include "common/json.hpp"
 
 namespace regatta {
@@ -47,7 +48,10 @@ std::optional<std::size_t> bytes_of(const std::string& dtype, const std::vector<
 std::vector<std::byte> read_whole(const std::filesystem::path& path) {
   std::error_code error;
   const auto size = std::filesystem::file_size(path, error);
-  if (error) fail(path, "cannot be read: " + error.message());
+  if (error)
+    throw DataError(path.string() + ": cannot be read: " + error.message() + "\n  check the path and its permissions");
+  if (size > static_cast<std::uintmax_t>(host_memory_bytes()))
+    fail(path, "expected a file that fits the memory of this host, found " + std::to_string(size) + " bytes");
   std::vector<std::byte> storage(size);
   std::ifstream file(path, std::ios::binary);
   file.read(reinterpret_cast<char*>(storage.data()), static_cast<std::streamsize>(size));

@@ -19,6 +19,8 @@ namespace {
 std::atomic<bool> stop_requested{false};
 static_assert(std::atomic<bool>::is_always_lock_free, "a signal handler may only touch lock-free atomics");
 
+constexpr std::size_t kStackBytes = 64 << 10;  // the registers of AVX-512 alone take 3 KB
+
 void handle(int) {
   stop_requested.store(true, std::memory_order_relaxed);
 }
@@ -26,7 +28,7 @@ void handle(int) {
 void set_handler(void (*handler)(int)) {
   struct sigaction action = {};
   action.sa_handler = handler;
-  action.sa_flags = SA_RESTART;  // a write to the journal must not fail because of it
+  action.sa_flags = SA_ONSTACK | SA_RESTART;  // a write to the journal must not fail because of it
   sigemptyset(&action.sa_mask);
   ::sigaction(SIGUSR1, &action, nullptr);
   ::sigaction(SIGTERM, &action, nullptr);
@@ -34,13 +36,20 @@ void set_handler(void (*handler)(int)) {
 
 }  // namespace
 
-StopSignals::StopSignals() {
+StopSignals::StopSignals() : stack_(kStackBytes) {
   stop_requested = false;
+  stack_t stack = {};
+  stack.ss_sp = stack_.data();
+  stack.ss_size = stack_.size();
+  REGATTA_ENSURE(::sigaltstack(&stack, nullptr) == 0, "a stack for signals");
   set_handler(handle);
 }
 // Not back to the default: a late TERM while the process leaves must not change its exit code.
 StopSignals::~StopSignals() {
   set_handler(SIG_IGN);
+  stack_t none = {};
+  none.ss_flags = SS_DISABLE;
+  ::sigaltstack(&none, nullptr);
 }
 const std::atomic<bool>& StopSignals::requested() const {
   return stop_requested;

@@ -8,7 +8,9 @@
 #include "worker/trainer.hpp"
 
 #include <ATen/ATen.h>
+#include <c10/core/InferenceMode.h>
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 
@@ -74,6 +76,7 @@ class Trainer {
       settle_batch_norm(totals.own_samples);
       const std::optional<TestFigures> test = evaluate_epoch();
       if (test) end_ = end_after(*test);
+      if (end_ != End::kNot && !weights_are_finite()) end_ = End::kNonFinite;  // no later loss will show it
       const ClosedLaps closed = close_epoch();
       if (end_ == End::kNot) start_batches(epoch + 1);  // on all ranks at once: rank 0 has lines to write now
       write_epoch(totals, test, closed);
@@ -174,6 +177,7 @@ class Trainer {
   /// A target that is met is the reason, also when it is met in the last epoch. Evaluating may have spent what was
   /// left.
   End end_after(const TestFigures& test) {
+    if (!std::isfinite(test.loss)) return End::kNonFinite;
     if (stop_.target_accuracy && test.accuracy >= *stop_.target_accuracy) return End::kTargetAccuracy;
     if (stop_.target_loss && test.loss <= *stop_.target_loss) return End::kTargetLoss;
     if (end_ != End::kNot || !spending_.has_limits()) return end_;
@@ -203,6 +207,13 @@ class Trainer {
     });
     if (!test) end_ = End::kSignal;
     return test;
+  }
+
+  bool weights_are_finite() const {
+    const c10::InferenceMode inference;
+    const auto& parameters = p_.model.parameters();
+    return std::all_of(parameters.begin(), parameters.end(),
+                       [](const auto& named) { return at::isfinite(named.second).all().template item<bool>(); });
   }
 
   struct ClosedLaps {

@@ -77,6 +77,8 @@ ExitCode export_weights(ExportOptions options, const CommandLine& line) {
   const Asked asked = ask_ledger(line);
   const RunState& run = run_to_export(asked, options.id);
   if (options.out.empty()) options.out = default_name(run);
+  if (fs::exists(options.out) && !fs::is_regular_file(options.out))
+    throw ConfigError(options.out.string() + ": expected a file's name, found something that is no regular file");
   if (fs::exists(options.out) && !options.force)
     throw ConfigError(options.out.string() +
                       ": is there already\n  choose another name with --out, or replace it with --force");

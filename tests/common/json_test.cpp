@@ -21,6 +21,16 @@ std::string refusal(const std::function<void()>& read) {
   }
 }
 
+TEST(Json, IsNotNestedBeyondMeasure) {
+  const auto nested = [](int depth) { return std::string(depth, '[') + std::string(depth, ']'); };
+  EXPECT_EQ(parse_json(nested(64), "test").dump(), nested(64));
+  EXPECT_EQ(refusal([&] { parse_json(nested(65), "test"); }),
+            "test: expected at most 64 levels of brackets, found more");
+  EXPECT_NE(refusal([&] { parse_json(nested(1'000'000), "test"); }), "accepted");
+  const std::string brackets(100, '[');
+  EXPECT_EQ(parse_json("{\"text\": \"\\\"" + brackets + "\"}", "test").at("text"), "\"" + brackets);
+}
+
 TEST(Json, ListsComeBackAtEveryDepth) {
   const Json json = parse_json(R"({"numbers": [1, -2], "lists": [[0, 1], []], "words": ["a"], "none": []})", "test");
   EXPECT_EQ(json_get<std::vector<int>>(json, "numbers"), (std::vector<int>{1, -2}));

@@ -154,6 +154,15 @@ TEST(Agreement, IsNotComparableWhereTheMathematicsDiffers) {
   }
 }
 
+TEST(Agreement, BatchNormSeesThePartsOfABatch) {
+  RunRecipe first, other = named("two-ranks");
+  first.training.model = other.training.model = with_default_sizes({.kind = ModelKind::kResnet18});
+  other.training.train.accumulate = 2;
+  const auto found = agreement_of({first, other});
+  EXPECT_EQ(found.result, AgreementResult::kNotComparable);
+  EXPECT_EQ(found.detail, "two-ranks: train.accumulate differs, and batch norm sees its parts");
+}
+
 TEST(Agreement, IsComparableWhereOnlyTheWayDiffers) {
   const Override table[] = {
       {"precision", [](TrainingSpec& t) { t.train.precision = Precision::kFp64; }},

@@ -58,6 +58,9 @@ TEST_F(ExportTest, ReplacesNothingUnasked) {
   EXPECT_THAT(refused.err, AllOf(HasSubstr("is there already"), HasSubstr("--force")));
   EXPECT_EQ(read_file(out()), "mine");
   EXPECT_EQ(regatta({"export", run_.id.value, "--out", out(), "--force"}).exit_code, 0);
+  const auto folder = regatta({"export", run_.id.value, "--out", folder_.path(), "--force"});
+  EXPECT_EQ(folder.exit_code, 2);
+  EXPECT_THAT(folder.err, HasSubstr("no regular file"));
 }
 
 TEST_F(ExportTest, SaysWhatItCannotExport) {
