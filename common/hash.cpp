@@ -1,6 +1,6 @@
 #include "common/hash.hpp"
 
-#include <fmt/ranges.h>
+#include <fmt/format.h>
 #include <xxhash.h>
 
 #include <cerrno>
@@ -14,20 +14,17 @@
 namespace regatta {
 
 namespace {
-std::string to_hex(XXH128_hash_t hash) {
-  XXH128_canonical_t canonical;
-  XXH128_canonicalFromHash(&canonical, hash);
-  return fmt::format("{:02x}", fmt::join(canonical.digest, ""));
+Hash128 number_of(XXH128_hash_t hash) {
+  return {hash.high64, hash.low64};
 }
 }  // namespace
 
 std::string xxh3_hex(std::string_view bytes) {
-  return to_hex(XXH3_128bits(bytes.data(), bytes.size()));
+  return to_hex(xxh3_128(bytes.data(), bytes.size()));
 }
 
 Hash128 xxh3_128(const void* bytes, std::size_t count) {
-  const XXH128_hash_t hash = XXH3_128bits(bytes, count);
-  return {hash.high64, hash.low64};
+  return number_of(XXH3_128bits(bytes, count));
 }
 
 std::string to_hex(Hash128 hash) {
@@ -57,7 +54,7 @@ void Xxh3::add(const void* bytes, std::size_t count) {
 }
 
 std::string Xxh3::hex() const {
-  return to_hex(XXH3_128bits_digest(static_cast<const XXH3_state_t*>(state_.get())));
+  return to_hex(number_of(XXH3_128bits_digest(static_cast<const XXH3_state_t*>(state_.get()))));
 }
 
 std::string xxh3_file_hex(const std::filesystem::path& path) {

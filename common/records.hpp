@@ -107,8 +107,8 @@ struct Epoch {
   std::optional<NanoUsd> cost;       ///< "cost_usd"; nothing without a price in the plan
 };
 struct Stop {
-  std::string
-      reason;  ///< epochs | target_accuracy | target_loss | max_time | max_cost_usd | signal | non_finite | error
+  /// epochs | target_accuracy | target_loss | max_time | max_cost_usd | signal | non_finite | error
+  std::string reason;
   int exit_code = 0;
   std::string message;  ///< what went wrong; empty for a normal end
   int epochs = 0;       ///< complete ones

@@ -11,7 +11,7 @@ namespace regatta {
 
 namespace {
 
-constexpr int kMostRanks = 65'536, kMostThreads = 4'096, kMostCores = 65'536;  // jobs/SCHEMA.md
+constexpr int kMostCores = 65'536;                    // jobs/SCHEMA.md
 constexpr auto kClockStep = std::chrono::seconds(1);  // time daemons may set a clock back, by less than this
 
 void expect_name(const char* key, const std::string& found) {

@@ -16,12 +16,6 @@ namespace regatta {
 
 namespace {
 
-std::string upper(std::string_view text) {
-  std::string copy(text);
-  for (char& letter : copy) letter = static_cast<char>(std::toupper(static_cast<unsigned char>(letter)));
-  return copy;
-}
-
 /// The ids that share the longest beginning with `wanted`.
 std::string nearest_ids(const std::vector<std::string>& ids, const std::string& wanted) {
   constexpr std::size_t kWorthShowing = 4;  // fewer letters in common are no slip of the pen
@@ -44,6 +38,12 @@ bool may_write(const std::filesystem::path& file) {
 
 }  // namespace
 
+std::string upper_case(std::string_view text) {
+  std::string copy(text);
+  for (char& letter : copy) letter = static_cast<char>(std::toupper(static_cast<unsigned char>(letter)));
+  return copy;
+}
+
 Asked ask_ledger(const CommandLine& line) {
   Asked asked{.ledger = find_home(line.home).ledger};
   if (!std::filesystem::exists(asked.ledger)) return asked;
@@ -59,12 +59,12 @@ Asked ask_ledger(const CommandLine& line) {
 }
 
 Subject find_subject(const State& state, std::string_view id) {
-  const std::string wanted = upper(id);
+  const std::string wanted = upper_case(id);
   std::vector<std::string> all, matches;
   for (const auto& [known, comparison] : state.comparisons) all.push_back(known);
   for (const auto& [known, run] : state.runs) all.push_back(known);
   for (const auto& known : all)
-    if (!wanted.empty() && upper(known).starts_with(wanted)) matches.push_back(known);
+    if (!wanted.empty() && upper_case(known).starts_with(wanted)) matches.push_back(known);
 
   if (matches.empty()) {
     const std::string near = nearest_ids(all, wanted);

@@ -25,6 +25,9 @@ struct Subject {
   const ComparisonState* comparison = nullptr;
 };
 
+/// Letters as ids have them, and types of tensors.
+std::string upper_case(std::string_view text);
+
 /// By id or by a prefix that only one has, in any case. Throws Error (exit code 1) where none or several have it.
 Subject find_subject(const State& state, std::string_view id);
 

@@ -35,6 +35,8 @@ struct IndexedImages {
   std::shared_ptr<const ImageManifest> manifest;  ///< nothing until it is attached
 };
 
+enum class Split { kTrain, kTest };
+
 struct DatasetIndex {
   DataFormat format = DataFormat::kIdx;
   std::int64_t train_count = 0, test_count = 0;
@@ -50,6 +52,7 @@ struct DatasetIndex {
   std::string key;  ///< xxh3 over all of the above but the paths and `damaged`: the content, wherever it lies
   bool operator==(const DatasetIndex&) const;
 
+  std::int64_t count(Split split) const { return split == Split::kTrain ? train_count : test_count; }
   bool is_text() const { return sample_shape.size() == 1; }
   std::int64_t channels() const { return is_text() ? 1 : sample_shape[0]; }
   /// One byte an element. Images: the product of sample_shape, stored (H, W, C). Text: length + 1 classes, so that the
@@ -96,7 +99,6 @@ void attach_manifest(DatasetIndex& index, const std::string& text);
 
 /// Raw samples of one split, decoded: `pixels` has count x sample_bytes() bytes, `labels` has count entries.
 /// The caller owns both (node-shared memory, mostly).
-enum class Split { kTrain, kTest };
 struct RawSamples {
   std::uint8_t* pixels;  // (count, H, W, C) uint8, or (count, length + 1) classes
   std::int64_t* labels;  // (count) int64 in [0, classes); text: 0

@@ -147,7 +147,7 @@ DatasetIndex index_idx(const fs::path& folder) {
 void decode_idx(const DatasetIndex& index, Split split, RawSamples out) {
   const std::size_t first = split == Split::kTrain ? 0 : 2;
   REGATTA_ENSURE(index.files.size() == 4 && index.files[first].role == kIdxRoles[first], "an idx index has four files");
-  const std::int64_t count = split == Split::kTrain ? index.train_count : index.test_count;
+  const std::int64_t count = index.count(split);
   decode_unchanged(index.files[first].path, index.files[first].xxh3, [&](ByteSource& source) {
     auto expected = index.sample_shape;
     expected[0] = count;  // (C = 1, H, W) to (count, H, W)
@@ -161,7 +161,7 @@ void decode_idx(const DatasetIndex& index, Split split, RawSamples out) {
 
 std::vector<std::uint8_t> read_idx_labels(const DatasetIndex& index, Split split) {
   const IndexedFile& file = index.files.at(split == Split::kTrain ? 1 : 3);
-  const std::int64_t count = split == Split::kTrain ? index.train_count : index.test_count;
+  const std::int64_t count = index.count(split);
   std::vector<std::uint8_t> labels;
   decode_unchanged(file.path, file.xxh3, [&](ByteSource& source) {
     labels = scan_labels(source);

@@ -64,7 +64,7 @@ class ImageSamples final : public SampleReader {
 }  // namespace
 
 void decode_image_folder(const DatasetIndex& index, Split split, RawSamples out) {
-  const std::int64_t count = split == Split::kTrain ? index.train_count : index.test_count;
+  const std::int64_t count = index.count(split);
   const std::int64_t bytes = index.sample_bytes();
   in_parallel(count, usable_cores(), [&] {
     const auto samples = std::make_shared<ImageSamples>(index, split);

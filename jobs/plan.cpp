@@ -22,6 +22,7 @@
 
 #include "common/enum_text.hpp"
 #include "common/error.hpp"
+#include "common/hash.hpp"
 #include "jobs/data_placement.hpp"
 #include "jobs/shares.hpp"
 #include "jobs/spec_reader.hpp"
@@ -32,9 +33,6 @@ namespace regatta {
 namespace {
 
 constexpr EnumText<bool, 2> kDataPlacements{{{{false, "node_shared"}, {true, "streamed"}}}};
-constexpr int kMostThreads = 4096;       // as in a job file
-constexpr std::size_t kHashDigits = 32;  // XXH3 with 128 bits
-
 template <class T>
 T at_least_one(const Json& json, const char* key) {
   const T value = json_get<T>(json, key);
@@ -125,8 +123,7 @@ std::string read_ulid(const Json& json, const char* key) {
 
 std::string read_hash(const Json& json, const char* key) {
   auto text = json_get<std::string>(json, key);
-  if (text.size() != kHashDigits || text.find_first_not_of("0123456789abcdef") != std::string::npos)
-    json_bad(key, std::to_string(kHashDigits) + " hex digits", "\"" + text + "\"");
+  if (!parse_hash(text)) json_bad(key, "32 hex digits", "\"" + text + "\"");
   return text;
 }
 

@@ -133,6 +133,9 @@ struct StopSpec {
   bool operator==(const StopSpec&) const = default;
 };
 
+/// Of a configuration, wherever it is read.
+inline constexpr int kMostRanks = 65'536, kMostThreads = 4'096;
+
 /// One row of the comparison. `train` and `stop` are the job's with this row's overrides applied.
 struct ConfigurationSpec {
   std::string name;

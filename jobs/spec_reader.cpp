@@ -159,8 +159,8 @@ void read_configuration(YamlMap& map, ConfigurationSpec& out) {
   map.text("name", out.name).required("write name: one-core, for example").check(is_plain_name(out.name), kNameForm);
   map.text("pool", out.pool).check(is_plain_name(out.pool), kNameForm);
   map.word("backend", "backend", out.backend, kBackends);
-  map.integer("ranks", out.ranks, "auto").required("write ranks: 2, for example").at_least(1).at_most(65'536);
-  map.integer("threads", out.threads).at_least(1).at_most(4'096);
+  map.integer("ranks", out.ranks, "auto").required("write ranks: 2, for example").at_least(1).at_most(kMostRanks);
+  map.integer("threads", out.threads).at_least(1).at_most(kMostThreads);
   map.section("train", [&](YamlMap& below) { read_train(below, out.train, false); });
   map.section("stop", [&](YamlMap& below) { read_stop(below, out.stop); });
 }

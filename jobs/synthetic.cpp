@@ -107,7 +107,7 @@ DatasetIndex index_synthetic(const SyntheticSpec& spec, std::uint64_t seed) {
 
 void decode_synthetic(const DatasetIndex& index, std::uint64_t seed, Split split, RawSamples out) {
   const auto bytes = static_cast<std::size_t>(index.sample_bytes());
-  const std::int64_t count = split == Split::kTrain ? index.train_count : index.test_count;
+  const std::int64_t count = index.count(split);
   const auto patterns = prototypes(index, seed, count);
   for (std::int64_t sample = 0; sample < count; ++sample) {
     out.labels[sample] = sample % index.classes;

@@ -62,7 +62,7 @@ DatasetIndex index_synthetic_text(const SyntheticSpec& spec) {
 
 void decode_synthetic_text(const DatasetIndex& index, std::uint64_t seed, Split split, RawSamples out) {
   SyntheticText text(index, seed, split);
-  const std::int64_t count = split == Split::kTrain ? index.train_count : index.test_count;
+  const std::int64_t count = index.count(split);
   for (std::int64_t sample = 0; sample < count; ++sample)
     out.labels[sample] = text.read(sample, out.pixels + sample * index.sample_bytes());
 }

@@ -59,7 +59,7 @@ class TextSamples final : public SampleReader {
         alphabet_(index.alphabet),
         text_(index.files.at(0).path),
         first_(split == Split::kTrain ? 0 : index.train_count),
-        count_(split == Split::kTrain ? index.train_count : index.test_count) {
+        count_(index.count(split)) {
     std::array<std::uint8_t, 2> magic{};
     text_.read_at(0, magic.data(), 2);
     if (magic == std::array<std::uint8_t, 2>{0x1f, 0x8b}) fail_changed(text_.path(), "raw text", "a gzip file");
@@ -118,7 +118,7 @@ DatasetIndex index_text(const std::filesystem::path& file, std::int64_t length) 
 void decode_text(const DatasetIndex& index, Split split, RawSamples out) {
   const std::int64_t length = index.sample_shape.at(0);
   const std::int64_t first = split == Split::kTrain ? 0 : index.train_count;
-  const std::int64_t count = split == Split::kTrain ? index.train_count : index.test_count;
+  const std::int64_t count = index.count(split);
   const Alphabet alphabet(index.alphabet);
   decode_unchanged(index.files.at(0).path, index.files[0].xxh3, [&](ByteSource& source) {
     skip(source, first * length);

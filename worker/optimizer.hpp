@@ -22,8 +22,9 @@ class Optimizer {
 /// The rules of torch.optim, without dampening and amsgrad:
 ///   sgd    g += weight_decay*p; buf = momentum*buf + g; p -= lr*(nesterov ? g + momentum*buf : buf)
 ///          (Sutskever et al., ICML 2013, in the form that PyTorch gave it)
-///   adam   g += weight_decay*p; the means of g and g^2, corrected for their start (Kingma and Ba, ICLR 2015, algorithm
-///   1) adamw  as adam, but p -= lr*weight_decay*p beside it (Loshchilov and Hutter, ICLR 2019, algorithm 2)
+///   adam   g += weight_decay*p; the means of g and g^2, corrected for their start
+///          (Kingma and Ba, ICLR 2015, algorithm 1)
+///   adamw  as adam, but p -= lr*weight_decay*p beside it (Loshchilov and Hutter, ICLR 2019, algorithm 2)
 std::unique_ptr<Optimizer> make_optimizer(const OptimizerSpec& spec, std::vector<Parameter> parameters);
 
 }  // namespace regatta

@@ -11,20 +11,12 @@
 
 #include "jobs/start_weights.hpp"
 #include "worker/failure.hpp"
+#include "worker/tensor_types.hpp"
 
 namespace regatta {
 namespace {
 
 constexpr std::size_t kPiece = std::size_t{1} << 28;  // MPI 3 counts in int
-
-at::ScalarType type_of_dtype(const std::string& dtype) {
-  if (dtype == "F64") return at::kDouble;
-  if (dtype == "F32") return at::kFloat;
-  if (dtype == "F16") return at::kHalf;
-  if (dtype == "BF16") return at::kBFloat16;
-  REGATTA_ENSURE(dtype == "I64", "a type that read_safetensors() refuses");
-  return at::kLong;
-}
 
 /// All tensors, in an order that all ranks have.
 NamedTensors all_tensors(const Model& model) {

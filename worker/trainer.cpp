@@ -117,7 +117,8 @@ class Trainer {
       totals.loss_sum += outcome.loss * static_cast<double>(batch.global_samples);
       totals.complete = in_epoch == steps && !outcome.failed;
       reporter_.after_step({epoch, step_, in_epoch, batch.global_samples, outcome.loss}, steady_now());
-      const Duration took = steady_now() - std::exchange(before, steady_now());
+      const SteadyTime end = steady_now();
+      const Duration took = end - std::exchange(before, end);
       totals.step_s.push_back(seconds(took));
       if (const auto deadline = train_.deadline_s ? std::nullopt : auto_deadline_.after_step(took))
         p_.watchdog.set_deadline(*deadline);

@@ -9,21 +9,13 @@
 #include "common/files.hpp"
 #include "common/hash.hpp"
 #include "jobs/safetensors.hpp"
+#include "worker/tensor_types.hpp"
 
 namespace regatta {
 
 namespace {
 
 constexpr int kResultSchema = 1;
-
-const char* dtype_word(at::ScalarType type) {
-  if (type == at::kDouble) return "F64";
-  if (type == at::kFloat) return "F32";
-  if (type == at::kHalf) return "F16";
-  if (type == at::kLong) return "I64";
-  REGATTA_ENSURE(type == at::kBFloat16, "weights of an unknown type");
-  return "BF16";
-}
 
 const char* status_word(ExitCode code) {
   if (code == ExitCode::kDone) return "done";

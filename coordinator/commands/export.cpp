@@ -1,7 +1,6 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
-#include <algorithm>
 #include <cstdio>
 #include <memory>
 
@@ -46,7 +45,7 @@ SafetensorsFile weights_of(const RunState& run) {
   const fs::path path = fs::path(run.run_dir) / "weights.safetensors";
   SafetensorsFile file = read_safetensors(path);
   const auto expected = json_get<std::string>(*recorded, "xxh3");
-  if (const std::string found = xxh3_file_hex(path); found != expected)
+  if (const std::string found = to_hex(xxh3_128(file.storage.data(), file.storage.size())); found != expected)
     throw DataError(path.string() + ": changed since the run (expected xxh3 " + expected + ", found " + found +
                     ")\n  take the file from a backup, or train again");
   return file;
@@ -56,12 +55,6 @@ SafetensorsFile weights_of(const RunState& run) {
 std::string default_name(const RunState& run) {
   const bool plain = is_plain_name(job_name(run)) && is_plain_name(run.configuration);
   return (plain ? job_name(run) + "-" + run.configuration : run.id.value) + ".safetensors";
-}
-
-std::string upper(std::string text) {
-  std::transform(text.begin(), text.end(), text.begin(),
-                 [](char c) { return c >= 'a' && c <= 'z' ? char(c - 32) : c; });
-  return text;
 }
 
 /// Floating tensors as `dtype`; counters stay what they are.
@@ -84,7 +77,7 @@ ExitCode export_weights(ExportOptions options, const CommandLine& line) {
                       ": is there already\n  choose another name with --out, or replace it with --force");
   SafetensorsFile file = weights_of(run);
   std::vector<std::vector<std::byte>> storage;
-  if (!options.dtype.empty()) cast(file, upper(options.dtype), storage);
+  if (!options.dtype.empty()) cast(file, upper_case(options.dtype), storage);
   file.metadata["run"] = run.id.value;
   file.metadata["configuration"] = run.configuration;
   write_safetensors(options.out, file.tensors, file.metadata);

@@ -52,7 +52,7 @@ void expect_consistent(const DatasetIndex& index) {
   if (again != index) found("the index is another one after JSON");
   const auto bytes = static_cast<std::size_t>(index.sample_bytes());
   for (const Split split : {Split::kTrain, Split::kTest}) {
-    const auto count = static_cast<std::size_t>(split == Split::kTrain ? index.train_count : index.test_count);
+    const auto count = static_cast<std::size_t>(index.count(split));
     std::vector<std::uint8_t> pixels(count * bytes), one(bytes);
     std::vector<std::int64_t> labels(count);
     decode_split(index, 1, split, {pixels.data(), labels.data()});

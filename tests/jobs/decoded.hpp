@@ -15,7 +15,7 @@ struct Decoded {
 };
 
 inline Decoded decoded(const DatasetIndex& index, Split split, std::uint64_t seed = 1) {
-  const auto count = static_cast<std::size_t>(split == Split::kTrain ? index.train_count : index.test_count);
+  const auto count = static_cast<std::size_t>(index.count(split));
   Decoded out{std::vector<std::uint8_t>(count * static_cast<std::size_t>(index.sample_bytes())),
               std::vector<std::int64_t>(count, -1)};
   decode_split(index, seed, split, {out.pixels.data(), out.labels.data()});
@@ -24,7 +24,7 @@ inline Decoded decoded(const DatasetIndex& index, Split split, std::uint64_t see
 
 /// The same, sample by sample, from the last to the first.
 inline Decoded read_backwards(const DatasetIndex& index, Split split, std::uint64_t seed = 1) {
-  const std::int64_t count = split == Split::kTrain ? index.train_count : index.test_count;
+  const std::int64_t count = index.count(split);
   const std::int64_t bytes = index.sample_bytes();
   Decoded out{std::vector<std::uint8_t>(static_cast<std::size_t>(count * bytes)),
               std::vector<std::int64_t>(static_cast<std::size_t>(count), -1)};

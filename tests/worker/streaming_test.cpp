@@ -30,7 +30,7 @@ struct Decoded {
   }
 
   DecodedSplit decode(Split split, std::vector<std::uint8_t>& pixels, std::vector<std::int64_t>& labels) const {
-    const std::int64_t count = split == Split::kTrain ? plan.dataset.train_count : plan.dataset.test_count;
+    const std::int64_t count = plan.dataset.count(split);
     pixels.resize(static_cast<std::size_t>(count * plan.dataset.sample_bytes()));
     labels.resize(static_cast<std::size_t>(count));
     decode_split(plan.dataset, plan.training.train.seed, split, {pixels.data(), labels.data()});
