@@ -13,6 +13,7 @@
 #include <utility>
 #include <vector>
 
+#include "common/features.hpp"
 #include "common/files.hpp"
 #include "jobs/plan_files.hpp"
 #include "worker/attempt_record.hpp"
@@ -58,6 +59,7 @@ class Worker {
   ExitCode run() {
     try {
       watchdog_.share_posts(ranks_);
+      read_features();
       get_plan();
       open_folder();
       const ExitCode code = train_plan();
@@ -78,6 +80,23 @@ class Worker {
   }
 
  private:
+  /// The same on all ranks, or nobody begins: ranks that exchange in different ways would wait for each other.
+  void read_features() {
+    const bool first = ranks_.rank() == 0;
+    agree(ranks_, [&] {
+      if (first) features_ = features_from_environment();  // one message about a word that nobody knows
+    });
+    const std::string wanted = ranks_.broadcast(to_text(features_));
+    agree(ranks_, [&] {
+      if (!first) features_ = features_from_environment();
+      if (to_text(features_) != wanted)
+        throw ConfigError(
+            fmt::format("REGATTA_WITHOUT is \"{}\" here and \"{}\" on rank 0\n  Give it to all ranks, as "
+                        "mpirun's -x REGATTA_WITHOUT does.",
+                        to_text(features_), wanted));
+    });
+  }
+
   /// Rank 0 reads or makes the plan; everybody gets it.
   void get_plan() {
     std::vector<RankSite> sites;
@@ -145,6 +164,8 @@ class Worker {
     std::vector<std::string> own_warnings = take_place(plan_.placement, ranks_.rank());
     if (const auto skipped = skipped_words(plan_.dataset); !skipped.empty() && ranks_.rank() == 0)
       own_warnings.push_back("data: " + skipped);
+    if (ranks_.rank() == 0)
+      for (auto& warning : features_.warnings()) own_warnings.push_back(std::move(warning));
     const std::vector<std::string> warnings = gather_warnings(own_warnings);
     const NodeDataset data = decode_on_node(plan_, ranks_, watchdog_);
     const TrainSpec& spec = plan_.training.train;
@@ -290,6 +311,7 @@ class Worker {
   LastWords& last_words_;
   RankContext& ranks_;
   const SteadyTime process_start_;
+  Features features_;  // from read_features on
   Plan plan_;
   RunFolder folder_;
   std::optional<AttemptRecord> record_;  // rank 0, from open_folder on

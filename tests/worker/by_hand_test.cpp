@@ -67,6 +67,32 @@ TEST_F(WorkerRuns, ThreadsOfARankSpinShortlyUnlessTheUserSaysOtherwise) {
   }
 }
 
+TEST_F(WorkerRuns, SaysOnceWhatIsSwitchedOff) {
+  options_.environment["REGATTA_WITHOUT"] = "bf16_weights,streaming_stores";
+  const ProcessResult ended = run(launch(2, worker(), {job(1).string()}), options_);
+  ASSERT_EQ(ended.exit_code, 0) << ended.text();
+  EXPECT_THAT(std::get<record::Start>(journal().at(0).body).warnings,
+              testing::IsSupersetOf({"without streaming_stores: REGATTA_WITHOUT is set",
+                                     "without bf16_weights: REGATTA_WITHOUT is set"}));
+  EXPECT_EQ(count_of("without bf16_weights", ended.err), 1) << ended.text();
+}
+
+TEST_F(WorkerRuns, RefusesToSwitchOffWhatItDoesNotKnow) {
+  options_.environment["REGATTA_WITHOUT"] = "alocator";
+  const ProcessResult ended = run(launch(2, worker(), {job(1).string()}), options_);
+  EXPECT_EQ(ended.exit_code, 2) << ended.text();
+  EXPECT_EQ(count_of("REGATTA_WITHOUT: unknown word \"alocator\"", ended.err), 1) << ended.text();
+}
+
+TEST_F(WorkerRuns, RefusesRanksWithDifferentPartsSwitchedOff) {
+  std::vector<std::string> argv = launch(1, worker(), {job(1).string()});
+  argv.insert(argv.begin() + 3, {"-x", "REGATTA_WITHOUT=allocator"});
+  argv.insert(argv.end(), {":", "-np", "1", worker(), job(1).string(), "--run-dir", run_dir().string()});
+  const ProcessResult ended = run(argv, options_);
+  EXPECT_EQ(ended.exit_code, 2) << ended.text();
+  EXPECT_EQ(count_of("REGATTA_WITHOUT is \"\" here and \"allocator\" on rank 0", ended.err), 1) << ended.text();
+}
+
 TEST_F(WorkerRuns, WithoutARunDirectoryItIsKeptAtHome) {
   options_.environment["REGATTA_HOME"] = (folder_.path() / "home").string();
   ASSERT_EQ(run({worker(), job(1).string()}, options_).exit_code, 0);
