@@ -57,6 +57,7 @@ Json body_json(const record::Start& start) {
           {"buckets", start.buckets},
           {"bucket_plan_hash", start.bucket_plan_hash},
           {"dataset_key", start.dataset_key},
+          {"kernels", start.kernels},
           {"weights_xxh3", start.weights_xxh3},
           {"startup_s", start.startup_s},
           {"warnings", start.warnings}};
@@ -75,6 +76,7 @@ record::Start start_from(const Json& json) {
                       .buckets = json_get<int>(json, "buckets"),
                       .bucket_plan_hash = json_get<std::string>(json, "bucket_plan_hash"),
                       .dataset_key = json_get<std::string>(json, "dataset_key"),
+                      .kernels = json.contains("kernels") ? json["kernels"] : Json(nullptr),
                       .weights_xxh3 = json_maybe<std::string>(json, "weights_xxh3").value_or(""),
                       .startup_s = json_seconds(json, "startup_s"),
                       .warnings = json_get<std::vector<std::string>>(json, "warnings")};

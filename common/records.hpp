@@ -58,6 +58,7 @@ struct Start {
   int buckets = 0;
   std::string bucket_plan_hash;  ///< agreed by all ranks
   std::string dataset_key;
+  Json kernels = nullptr;    ///< what multiplies for linear layers, as plan.json takes it; null: not said
   std::string weights_xxh3;  ///< of the file that training starts from; empty: from the seed
   double startup_s = 0;      ///< process start to this line
   std::vector<std::string> warnings;

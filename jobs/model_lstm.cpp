@@ -3,6 +3,7 @@
 
 #include <ATen/ATen.h>
 
+#include "jobs/linear.hpp"
 #include "jobs/model_families.hpp"
 
 namespace regatta {
@@ -12,7 +13,8 @@ constexpr std::size_t kTensorsPerLayer = 4;  // weight_ih, weight_hh, bias_ih, b
 
 class Lstm final : public Model {
  public:
-  Lstm(ModelTensors tensors, bool autocast) : Model(std::move(tensors), autocast) {
+  Lstm(ModelTensors all_tensors, bool autocast, const LinearKernels& kernels)
+      : Model(std::move(all_tensors), autocast), last_(tensors(), "fc", kernels) {
     const NamedTensors& all = parameters();  // emb.weight, the layers', fc.weight, fc.bias
     for (std::size_t i = 1; i + 2 < all.size(); ++i) recurrent_.push_back(all[i].second);
   }
@@ -25,18 +27,19 @@ class Lstm final : public Model {
     const at::Tensor zero = at::zeros({layers, inputs.size(0), hidden}, x.options());  // a sample begins with no memory
     const at::Tensor y = std::get<0>(at::lstm(x, {zero, zero}, recurrent_, /*has_biases=*/true, layers, /*dropout=*/0,
                                               training(), /*bidirectional=*/false, /*batch_first=*/true));
-    return at::linear(y, tensors().at("fc.weight"), tensors().at("fc.bias")).flatten(0, 1);  // (B*L, classes)
+    return last_.forward(y.flatten(0, 1));  // (B*L, classes)
   }
 
   const at::Tensor& embedding() const { return parameters()[0].second; }
 
   std::vector<at::Tensor> recurrent_;  // layer by layer
+  LinearLayer last_;
 };
 
 }  // namespace
 
-std::unique_ptr<Model> make_lstm(ModelTensors tensors, bool autocast) {
-  return std::make_unique<Lstm>(std::move(tensors), autocast);
+std::unique_ptr<Model> make_lstm(ModelTensors tensors, bool autocast, const LinearKernels& kernels) {
+  return std::make_unique<Lstm>(std::move(tensors), autocast, kernels);
 }
 
 }  // namespace regatta

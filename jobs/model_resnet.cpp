@@ -8,6 +8,7 @@
 #include <optional>
 
 #include "jobs/batch_norm.hpp"
+#include "jobs/linear.hpp"
 #include "jobs/model_families.hpp"
 
 namespace regatta {
@@ -36,8 +37,10 @@ struct Block {
 
 class Resnet18 final : public Model {
  public:
-  Resnet18(ModelTensors all, bool autocast)
-      : Model(std::move(all), autocast), stem_(tensors(), "stem.0", "stem.1", /*stride=*/1) {
+  Resnet18(ModelTensors all, bool autocast, const LinearKernels& kernels)
+      : Model(std::move(all), autocast),
+        stem_(tensors(), "stem.0", "stem.1", /*stride=*/1),
+        last_(tensors(), "fc", kernels) {
     for (int i = 0; tensors().has(fmt::format("body.{}.c1.weight", i)); ++i) {
       const std::string name = fmt::format("body.{}", i);
       const std::int64_t stride = i % 2 == 0 && i > 0 ? 2 : 1;  // each stage but the first halves the image
@@ -55,7 +58,7 @@ class Resnet18 final : public Model {
       const at::Tensor inner = apply(block.first, x).relu_();
       x = apply(block.second, inner).add_(block.shortcut ? apply(*block.shortcut, x) : x).relu_();
     }
-    return at::linear(x.mean({2, 3}), tensors().at("fc.weight"), tensors().at("fc.bias"));  // (B, classes)
+    return last_.forward(x.mean({2, 3}));  // (B, classes)
   }
 
   at::Tensor apply(const NormedConvolution& layer, const at::Tensor& x) const {
@@ -64,12 +67,13 @@ class Resnet18 final : public Model {
 
   NormedConvolution stem_;
   std::vector<Block> body_;
+  LinearLayer last_;
 };
 
 }  // namespace
 
-std::unique_ptr<Model> make_resnet18(ModelTensors tensors, bool autocast) {
-  return std::make_unique<Resnet18>(std::move(tensors), autocast);
+std::unique_ptr<Model> make_resnet18(ModelTensors tensors, bool autocast, const LinearKernels& kernels) {
+  return std::make_unique<Resnet18>(std::move(tensors), autocast, kernels);
 }
 
 }  // namespace regatta

@@ -1,8 +1,9 @@
-// `mlp` and `cnn`, layer by layer as the yardstick's nn.Sequential has them. ReLU works in place: neither a convolution
-// nor a linear layer keeps its output for backward.
+// `mlp` and `cnn`, layer by layer as the yardstick's nn.Sequential has them. ReLU works in place: a convolution does
+// not keep its output for backward.
 
 #include <ATen/ATen.h>
 
+#include "jobs/linear.hpp"
 #include "jobs/model_families.hpp"
 
 namespace regatta {
@@ -16,55 +17,52 @@ at::Tensor channels_last(const at::Tensor& images) {  // (B, C, H, W)
 
 namespace {
 
-/// Parameters are weight and bias by layer.
-class SequentialModel : public Model {
- protected:
-  using Model::Model;
-  std::size_t layers() const { return parameters().size() / 2; }
-  const at::Tensor& weight(std::size_t layer) const { return parameters()[2 * layer].second; }
-  const at::Tensor& bias(std::size_t layer) const { return parameters()[2 * layer + 1].second; }
-};
-
 /// Flatten, then Linear and ReLU in turn; the last layer has no ReLU.
-class Mlp final : public SequentialModel {
+class Mlp final : public Model {
  public:
-  Mlp(ModelTensors tensors, bool autocast) : SequentialModel(std::move(tensors), autocast) {}
+  Mlp(ModelTensors all, bool autocast, const LinearKernels& kernels) : Model(std::move(all), autocast) {
+    const std::size_t layers = parameters().size() / 2;  // weight and bias by layer: "1", "3", ...
+    for (std::size_t i = 0; i < layers; ++i)
+      layers_.emplace_back(tensors(), std::to_string(2 * i + 1), kernels, /*relu=*/i + 1 < layers);
+  }
 
  private:
   at::Tensor compute(const at::Tensor& inputs) override {
     at::Tensor x = inputs.flatten(1);  // (B, C*H*W)
-    for (std::size_t layer = 0; layer < layers(); ++layer) {
-      x = at::linear(x, weight(layer), bias(layer));
-      if (layer + 1 < layers()) x = at::relu_(x);
-    }
+    for (const LinearLayer& layer : layers_) x = layer.forward(x);
     return x;  // (B, classes)
   }
+
+  std::vector<LinearLayer> layers_;
 };
 
 /// Two times 5x5 convolution, ReLU and 2x2 max pool, then one linear layer.
-class Cnn final : public SequentialModel {
+class Cnn final : public Model {
  public:
-  Cnn(ModelTensors tensors, bool autocast) : SequentialModel(std::move(tensors), autocast) {}
+  Cnn(ModelTensors all, bool autocast, const LinearKernels& kernels)
+      : Model(std::move(all), autocast), last_(tensors(), "7", kernels) {}
 
  private:
   at::Tensor compute(const at::Tensor& inputs) override {
     at::Tensor x = channels_last(inputs);  // (B, C, H, W)
-    for (std::size_t layer = 0; layer < 2; ++layer) {
-      x = at::conv2d(x, weight(layer), bias(layer), /*stride=*/1, /*padding=*/2);
+    for (const std::string layer : {"0", "3"}) {
+      x = at::conv2d(x, tensors().at(layer + ".weight"), tensors().at(layer + ".bias"), /*stride=*/1, /*padding=*/2);
       x = at::max_pool2d(at::relu_(x), 2);  // (B, channels, H/2, W/2), then (.., H/4, W/4), rounded down
     }
-    return at::linear(x.flatten(1), weight(2), bias(2));  // (B, classes)
+    return last_.forward(x.flatten(1));  // (B, classes)
   }
+
+  LinearLayer last_;
 };
 
 }  // namespace
 
-std::unique_ptr<Model> make_mlp(ModelTensors tensors, bool autocast) {
-  return std::make_unique<Mlp>(std::move(tensors), autocast);
+std::unique_ptr<Model> make_mlp(ModelTensors tensors, bool autocast, const LinearKernels& kernels) {
+  return std::make_unique<Mlp>(std::move(tensors), autocast, kernels);
 }
 
-std::unique_ptr<Model> make_cnn(ModelTensors tensors, bool autocast) {
-  return std::make_unique<Cnn>(std::move(tensors), autocast);
+std::unique_ptr<Model> make_cnn(ModelTensors tensors, bool autocast, const LinearKernels& kernels) {
+  return std::make_unique<Cnn>(std::move(tensors), autocast, kernels);
 }
 
 }  // namespace regatta

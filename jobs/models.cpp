@@ -126,7 +126,7 @@ void Model::share_statistics(SumOverRanks sum) {
 }
 
 std::unique_ptr<Model> make_model(const ModelSpec& spec, const DatasetIndex& data, Precision precision,
-                                  std::uint64_t seed) {
+                                  std::uint64_t seed, const LinearKernels& kernels) {
   const at::ScalarType type = scalar_type(precision);
   if (const auto misfit = model_misfit(spec, data))
     throw ConfigError(misfit->key + ": " + misfit->message + "\n  " + misfit->advice);
@@ -134,13 +134,13 @@ std::unique_ptr<Model> make_model(const ModelSpec& spec, const DatasetIndex& dat
   const bool autocast = precision == Precision::kBf16;
   switch (spec.kind) {
     case ModelKind::kMlp:
-      return make_mlp(std::move(tensors), autocast);
+      return make_mlp(std::move(tensors), autocast, kernels);
     case ModelKind::kCnn:
-      return make_cnn(std::move(tensors), autocast);
+      return make_cnn(std::move(tensors), autocast, kernels);
     case ModelKind::kResnet18:
-      return make_resnet18(std::move(tensors), autocast);
+      return make_resnet18(std::move(tensors), autocast, kernels);
     case ModelKind::kLstm:
-      return make_lstm(std::move(tensors), autocast);
+      return make_lstm(std::move(tensors), autocast, kernels);
   }
   ensure_failed("a known kind", __FILE__, __LINE__, "a model without layers");
 }

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "jobs/dataset_index.hpp"
+#include "jobs/linear_kernels.hpp"
 #include "jobs/spec.hpp"
 
 namespace regatta {
@@ -72,9 +73,9 @@ class Model {
 };
 
 /// Weights drawn from `seed` alone, in float64 and then rounded, so that every rank and every precision starts from the
-/// same numbers. Throws ConfigError as model_misfit() says.
+/// same numbers. Throws ConfigError as model_misfit() says. `kernels`: who multiplies for the linear layers.
 std::unique_ptr<Model> make_model(const ModelSpec& spec, const DatasetIndex& data, Precision precision,
-                                  std::uint64_t seed);
+                                  std::uint64_t seed, const LinearKernels& kernels = {});
 
 /// Sum over samples of the cross entropy, a scalar with gradient, in float32 at least. Images: `targets` (B) int64.
 /// Text: `targets` (B, L) for logits (B*L, classes); a sample's share is the mean over its L characters.

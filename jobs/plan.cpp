@@ -9,9 +9,9 @@
 //   placement  {configuration, pool, backend, nodes, ranks, threads, cores_per_node, contended, cores}
 //   shares     [weight by rank]
 //   buckets    {first_bytes, other_bytes}
-//   price      {usd_per_node_hour, billing, ...} or null
-//   spent_usd  decimal text: cost of the run's earlier attempts
-//   launched_at  RFC 3339 or null: since when the attempt is billed
+//   kernels    null: measured by the worker; or what multiplies for linear layers, see linear_kernels.hpp; absent means
+//   null price      {usd_per_node_hour, billing, ...} or null spent_usd  decimal text: cost of the run's earlier
+//   attempts launched_at  RFC 3339 or null: since when the attempt is billed
 // Unknown keys are ignored; another schema is refused.
 
 #include "jobs/plan.hpp"
@@ -204,6 +204,7 @@ Json to_json(const Plan& plan) {
           {"placement", to_json(plan.placement)},
           {"shares", plan.shares},
           {"buckets", {{"first_bytes", plan.buckets.first_bytes}, {"other_bytes", plan.buckets.other_bytes}}},
+          {"kernels", plan.kernels ? to_json(*plan.kernels) : Json(nullptr)},
           {"price", plan.price ? to_json(*plan.price) : Json(nullptr)},
           {"spent_usd", to_decimal(plan.spent)},
           {"launched_at", plan.launched_at ? Json(to_text(*plan.launched_at)) : Json(nullptr)}};
@@ -226,6 +227,8 @@ Plan plan_from_json(const Json& json) {
   plan.placement = read_part(json, "placement", placement_from_json);
   plan.shares = read_shares(json, plan.placement.ranks);
   plan.buckets = read_part(json, "buckets", buckets_from_json);
+  if (json.contains("kernels") && !json["kernels"].is_null())
+    plan.kernels = read_part(json, "kernels", linear_kernels_from_json);
   if (!json_at(json, "price").is_null()) plan.price = read_part(json, "price", price_from_json);
   plan.spent = json_usd(json, "spent_usd");
   if (const auto launched = json_maybe<std::string>(json, "launched_at")) plan.launched_at = parse_timestamp(*launched);

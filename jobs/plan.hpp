@@ -12,6 +12,7 @@
 #include "common/price.hpp"
 #include "common/time.hpp"
 #include "jobs/dataset_index.hpp"
+#include "jobs/linear_kernels.hpp"
 #include "jobs/placement.hpp"
 #include "jobs/spec.hpp"
 
@@ -38,6 +39,7 @@ struct Plan {
   Placement placement;
   std::vector<std::int64_t> shares;  ///< weight by rank, see shares.hpp
   BucketLimits buckets;
+  std::optional<LinearKernels> kernels;  ///< nothing: rank 0 measures; else taken as they are, for the same bits again
   std::optional<Price> price;            ///< nothing: costs are null until import knows one
   NanoUsd spent;                         ///< by earlier attempts of the run
   std::optional<Timestamp> launched_at;  ///< since when this attempt is billed; nothing: from the start of the process

@@ -15,7 +15,9 @@
 
 #include "common/features.hpp"
 #include "common/files.hpp"
+#include "jobs/linear.hpp"
 #include "jobs/plan_files.hpp"
+#include "jobs/shares.hpp"
 #include "worker/attempt_record.hpp"
 #include "worker/failure.hpp"
 #include "worker/hand_plan.hpp"
@@ -171,7 +173,8 @@ class Worker {
     const TrainSpec& spec = plan_.training.train;
     LapClock clock;
     std::unique_ptr<Model> model;
-    agree(ranks_, [&] { model = make_model(plan_.training.model, plan_.dataset, spec.precision, spec.seed); });
+    const LinearKernels kernels = choose_kernels();
+    agree(ranks_, [&] { model = make_model(plan_.training.model, plan_.dataset, spec.precision, spec.seed, kernels); });
     load_start_weights(*model, plan_, ranks_, watchdog_);
     if (wraps_.model) wraps_.model(*model, ranks_.rank());
     const auto exchanger = make_exchanger(*model, clock);
@@ -179,7 +182,7 @@ class Worker {
       model->share_statistics([&](std::span<double> sums) { exchanger->allreduce_now(sums); });
     const auto batches = make_batches(data);
     const auto evaluation = make_evaluation(data);
-    write_start(*model, *exchanger, warnings);
+    write_start(*model, *exchanger, kernels, warnings);
     watchdog_.set_deadline(spec.deadline_s ? from_seconds(*spec.deadline_s) : kFirstDeadline);
 
     const TrainingResult result = train({.plan = plan_,
@@ -195,6 +198,22 @@ class Worker {
                                          .process_start = process_start_});
     finish(*model, result);
     return result.exit_code;
+  }
+
+  /// The plan's, or else what rank 0 finds on its core: the same on every rank.
+  LinearKernels choose_kernels() {
+    if (!features_.has(Feature::kOneDnnLinear)) return {};
+    if (plan_.kernels) return *plan_.kernels;
+    const TrainSpec& spec = plan_.training.train;
+    std::string text;
+    agree(ranks_, [&] {
+      if (ranks_.rank() != 0) return;
+      const PositionRange part =
+          micro_batch(global_batch(plan_.dataset.train_count, spec.batch, 0), spec.accumulate, 0);
+      const std::int64_t samples = share_of(part, plan_.shares, /*rank=*/0).size();
+      text = to_json(measure_linear_kernels(plan_.training.model, plan_.dataset, samples, spec.precision)).dump();
+    });
+    return linear_kernels_from_json(parse_json(ranks_.broadcast(std::move(text)), "rank 0's kernels"));
   }
 
   std::unique_ptr<Exchanger> make_exchanger(const Model& model, LapClock& clock) {
@@ -237,7 +256,8 @@ class Worker {
     return all;
   }
 
-  void write_start(const Model& model, const Exchanger& exchanger, const std::vector<std::string>& warnings) {
+  void write_start(const Model& model, const Exchanger& exchanger, const LinearKernels& kernels,
+                   const std::vector<std::string>& warnings) {
     const auto rank = static_cast<std::size_t>(ranks_.rank());
     const auto& cores = plan_.placement.cores;
     const Json place{{"local_rank", ranks_.local_rank()},
@@ -255,6 +275,7 @@ class Worker {
                         .buckets = exchanger.buckets(),
                         .bucket_plan_hash = exchanger.bucket_plan_hash(),
                         .dataset_key = plan_.dataset.key,
+                        .kernels = to_json(kernels),
                         .weights_xxh3 = plan_.weights ? plan_.weights->xxh3 : "",
                         .warnings = warnings};
     for (const auto& text : ranks_.gather(place.dump())) {

@@ -55,6 +55,7 @@ std::vector<RecordBody> bodies() {
                       .buckets = 1,
                       .bucket_plan_hash = "abc",
                       .dataset_key = "def",
+                      .kernels = {{{"inputs", 784}, {"outputs", 10}, {"onednn", {"forward"}}}},
                       .startup_s = 0.75,
                       .warnings = {"two ranks on \"one\" core\n"}};
   return {start,

@@ -71,6 +71,7 @@ void expect_equal(const Plan& a, const Plan& b) {
   EXPECT_EQ(a.placement, b.placement);
   EXPECT_EQ(a.shares, b.shares);
   EXPECT_EQ(a.buckets, b.buckets);
+  EXPECT_EQ(a.kernels, b.kernels);
   EXPECT_EQ(a.price, b.price);
 }
 
@@ -97,6 +98,7 @@ TEST(Plan, RoundTrip) {
   plan.attempt = 7;
   plan.buckets = {1, 2};
   plan.streamed = true;
+  plan.kernels = LinearKernels{{8, 3, true, false, true}};
   expect_equal(plan_from_json(through_text(to_json(plan))), plan);
 }
 
@@ -191,6 +193,8 @@ TEST(Plan, DamageNamesTheKey) {
       {"/shares", "{\"0\": 1, \"1\": 1}", {"shares: wrong type: expected a list"}},
       {"/buckets/first_bytes", "0", {"buckets: first_bytes: expected at least 1"}},
       {"/buckets/other_bytes", "", {"buckets: missing key other_bytes"}},
+      {"/kernels", "{}", {"kernels: kernels: expected a list of shapes"}},
+      {"/kernels", "[{\"inputs\": 8, \"outputs\": 3, \"onednn\": [1]}]", {"kernels: onednn[0]: wrong type"}},
       {"/price/usd_per_node_hour", "0.08925", {"price: usd_per_node_hour: wrong type"}},
       {"/price/usd_per_node_hour", "\"-0.01\"", {"price: usd_per_node_hour: expected 0 to 50000 USD, found -0.01"}},
       {"/price/usd_per_node_hour", "\"70369\"", {"price: usd_per_node_hour: expected 0 to 50000 USD, found 70369"}},

@@ -4,6 +4,7 @@
 
 #include "common/files.hpp"
 #include "common/hash.hpp"
+#include "jobs/plan_files.hpp"
 #include "tests/worker/worker_runs.hpp"
 
 namespace regatta::test {
@@ -49,6 +50,31 @@ TEST_F(WorkerRuns, OneRankNeedsNoLauncherAndItsPlanCanBeRunAgain) {
   EXPECT_EQ(second.err, "") << "quiet";
   EXPECT_EQ(xxh3_file_hex(again / "weights.safetensors"), xxh3_file_hex(run_dir() / "weights.safetensors"))
       << "the same plan on the same machine gives the same bits";
+}
+
+TEST_F(WorkerRuns, TakesTheKernelsOfThePlanAndMeasuresOnlyWithoutThem) {
+  ASSERT_EQ(run(launch(2, worker(), {job(1).string()}), options_).exit_code, 0);
+  const auto kernels_of_start = [&] {
+    return linear_kernels_from_json(std::get<record::Start>(journal().at(0).body).kernels);
+  };
+  const LinearKernels measured = kernels_of_start();
+  ASSERT_EQ(measured.size(), 2U);
+  EXPECT_EQ(measured[0].inputs, 64);
+  EXPECT_EQ(measured[1].outputs, 4);
+  Plan plan = read_plan(run_dir() / "attempt-1/plan.json");
+  EXPECT_FALSE(plan.kernels);
+  fs::remove_all(run_dir());
+  for (const bool onednn : {false, true}) {
+    plan.kernels = LinearKernels{{64, 16, onednn, !onednn, onednn}};
+    const fs::path file = folder_.write("plan.json", to_json(plan).dump());
+    const ProcessResult ended = run(launch(2, worker(), {"--plan", file.string()}), options_);
+    ASSERT_EQ(ended.exit_code, 0) << ended.text();
+    EXPECT_EQ(kernels_of_start(), *plan.kernels);
+    fs::remove_all(run_dir());
+  }
+  options_.environment["REGATTA_WITHOUT"] = "onednn_linear";
+  ASSERT_EQ(run(launch(2, worker(), {"--plan", (folder_.path() / "plan.json").string()}), options_).exit_code, 0);
+  EXPECT_TRUE(kernels_of_start().empty());
 }
 
 TEST_F(WorkerRuns, ThreadsOfARankSpinShortlyUnlessTheUserSaysOtherwise) {
