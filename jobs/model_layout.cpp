@@ -25,7 +25,7 @@ class LayoutBuilder {
     layout_.push_back({std::move(name), std::move(shape), Kind::kParameter, Start::kUniform, bound});
   }
   void normal(std::string name, Shape shape) {
-    layout_.push_back({std::move(name), std::move(shape), Kind::kParameter, Start::kNormal});
+    layout_.push_back({std::move(name), std::move(shape), Kind::kParameter, Start::kNormal, 0, /*autocast=*/false});
   }
   /// nn.Linear, or nn.Conv2d with a bias: weight (outputs, inputs...).
   void layer(const std::string& name, const Shape& weight) {
@@ -37,8 +37,8 @@ class LayoutBuilder {
     uniform(name + ".weight", weight, bound_of(weight));
   }
   void batch_norm(const std::string& name, std::int64_t channels) {
-    layout_.push_back({name + ".weight", {channels}, Kind::kParameter, Start::kOnes});
-    layout_.push_back({name + ".bias", {channels}, Kind::kParameter, Start::kZeros});
+    layout_.push_back({name + ".weight", {channels}, Kind::kParameter, Start::kOnes, 0, /*autocast=*/false});
+    layout_.push_back({name + ".bias", {channels}, Kind::kParameter, Start::kZeros, 0, /*autocast=*/false});
     layout_.push_back({name + ".running_mean", {channels}, Kind::kStatistic, Start::kZeros});
     layout_.push_back({name + ".running_var", {channels}, Kind::kStatistic, Start::kOnes});
     layout_.push_back({name + ".num_batches_tracked", {}, Kind::kCounter, Start::kZeros});

@@ -19,7 +19,8 @@ struct TensorLayout {
   std::vector<std::int64_t> shape;  ///< empty: one number
   Kind kind = Kind::kParameter;
   Start start = Start::kUniform;
-  double bound = 0;  ///< kUniform: U(-bound, bound); kNormal is N(0, 1)
+  double bound = 0;      ///< kUniform: U(-bound, bound); kNormal is N(0, 1)
+  bool autocast = true;  ///< bf16 computes with it in bfloat16; not so batch norm's, and embeddings, which add up rows
 
   bool trained() const { return kind == Kind::kParameter; }
   double elements() const;  ///< a double: sizes that a job file may ask for overflow 64 bits

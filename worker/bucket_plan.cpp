@@ -36,14 +36,14 @@ BucketPlan make_bucket_plan(std::span<const std::int64_t> counts, std::int64_t e
   return plan;
 }
 
-void agree_on_bucket_plan(const BucketPlan& plan, RankContext& ranks) {
-  const std::vector<std::string> hashes = ranks.gather(plan.hash);  // at rank 0
+void agree_on_bucket_plan(const std::string& hash, RankContext& ranks) {
+  const std::vector<std::string> hashes = ranks.gather(hash);  // at rank 0
   std::string finding;
   for (std::size_t rank = 0; rank < hashes.size() && finding.empty(); ++rank) {
-    if (hashes[rank] != plan.hash)
+    if (hashes[rank] != hash)
       finding = fmt::format(
           "bucket plan of rank {}: expected {} as on rank 0, found {}; do all ranks run the same build and plan?", rank,
-          plan.hash, hashes[rank]);
+          hash, hashes[rank]);
   }
   finding = ranks.broadcast(finding);
   if (!finding.empty()) throw CommError(finding);

@@ -44,6 +44,6 @@ BucketPlan make_bucket_plan(std::span<const std::int64_t> counts, std::int64_t e
                             const BucketLimits& limits);
 
 /// Collective. Throws CommError on every rank, naming the first rank whose hash differs from rank 0's.
-void agree_on_bucket_plan(const BucketPlan& plan, RankContext& ranks);
+void agree_on_bucket_plan(const std::string& hash, RankContext& ranks);
 
 }  // namespace regatta

@@ -7,7 +7,10 @@
 
 namespace regatta {
 
-/// Scales `gradients` in place by min(1, limit / (norm + 1e-6)), norm over all elements of all of them. On every rank
+/// min(1, limit / (norm + 1e-6)): what a gradient of this norm is multiplied with.
+double clip_scale(double norm, double limit);
+
+/// Scales `gradients` in place by clip_scale, norm over all elements of all of them. On every rank
 /// with the same values the result has the same bits.
 void clip_to_norm(const std::vector<at::Tensor>& gradients, double limit);
 

@@ -25,6 +25,7 @@ class Watchdog;
 struct Parameter {
   std::string name;
   at::Tensor tensor;
+  bool may_be_bf16 = false;  ///< autocast casts it each time: the model computes the same with a bfloat16 tensor
 };
 
 /// Whether the run may go on, by the limits of the job's stop.
@@ -61,11 +62,15 @@ class Exchanger {
   /// order or not; its time is `exchange`, never `compute`.
   virtual void bucket_ready(int bucket) = 0;
   /// Publishes what is missing (zeros from a rank without samples), sums, divides once, clips, applies the optimizer;
-  /// when a rank failed nothing is applied. Collective. Lap phases: exchange (and a straggler share, see `waits`),
-  /// optimizer.
+  /// when a rank failed the weights are of no use any more. Collective. Lap phases: exchange (and a straggler share,
+  /// see `waits`), optimizer.
   virtual StepOutcome finish_step(const StepVotes& votes) = 0;
   /// Sums `values` over all ranks at once: batch norm and metrics. Collective. Lap phase: exchange.
   virtual void allreduce_now(std::span<double> values) = 0;
+
+  /// The parameters in the numbers they are trained in, which a model that computes with bfloat16 does not hold. Valid
+  /// between steps, on every rank.
+  virtual std::vector<Parameter> weights() const = 0;
 
   /// Exposed wait of this rank in each collective since the last call, seconds; as many on every rank. The trainer
   /// takes the minimum over ranks of each as `exchange` and the rest as `straggler_wait`, once an epoch.
@@ -74,21 +79,32 @@ class Exchanger {
   virtual std::int64_t take_bytes_exchanged() = 0;
 };
 
-/// What every exchanger works with. The references outlive it; the optimizer's parameters are the same tensors.
+/// What every exchanger works with. The references outlive it.
 struct ExchangerParts {
-  std::vector<Parameter> parameters;  ///< all of one dtype
+  std::vector<Parameter> parameters;  ///< all of one dtype, none shares memory with another
   BucketLimits limits;
   std::optional<double> clip_norm;  ///< the mean gradient's norm is made no larger than this
-  std::unique_ptr<Optimizer> optimizer;
   LapClock& clock;
   Watchdog& watchdog;
   RankContext& ranks;
 };
 
-/// One rank: divides and applies, no wire.
-std::unique_ptr<Exchanger> make_solo_exchanger(ExchangerParts parts);
-/// MPI_Allreduce by bucket over the context's communicator. Collective: agrees on the bucket plan, throws CommError
-/// naming the rank that has another.
-std::unique_ptr<Exchanger> make_mpi_exchanger(ExchangerParts parts);
+/// MPI_Allreduce by bucket over the context's communicator, then the optimizer on every rank; its parameters are the
+/// same tensors. Any number of hosts. Collective: agrees on the bucket plan, throws CommError naming the rank that has
+/// another.
+std::unique_ptr<Exchanger> make_mpi_exchanger(ExchangerParts parts, std::unique_ptr<Optimizer> optimizer);
+
+/// How the exchange inside a node works; the defaults are the fastest.
+struct NodeOptions {
+  bool streaming_stores = true;
+  bool bf16_weights = true;        ///< parameters that may be bfloat16 are, with float32 masters
+  std::optional<int> numa_domain;  ///< of this rank; nothing: that of the core it runs on
+  std::string kernels;             ///< "AVX-512", "AVX2" or "plain"; empty: the best that runs here
+};
+/// All ranks on one host, also a single one: gradients through shared memory, each rank applies the rule to its slices.
+/// Moves the parameters' data into that memory, which the context owns. Collective: agrees as above. Throws ConfigError
+/// for parameters that share memory.
+std::unique_ptr<Exchanger> make_node_exchanger(ExchangerParts parts, const OptimizerSpec& rule,
+                                               const NodeOptions& options = {});
 
 }  // namespace regatta

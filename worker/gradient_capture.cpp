@@ -3,6 +3,8 @@
 #include <torch/csrc/autograd/function_hook.h>
 #include <torch/csrc/autograd/variable.h>
 
+#include <algorithm>
+
 #include "common/error.hpp"
 #include "worker/lap_clock.hpp"
 
@@ -18,15 +20,17 @@ class GradientCapture::Hook final : public torch::autograd::PostAccumulateGradHo
   std::size_t parameter_;
 };
 
-GradientCapture::GradientCapture(std::vector<Parameter> parameters, const BucketPlan& plan, LapClock& clock,
+GradientCapture::GradientCapture(std::vector<Parameter> parameters, std::vector<int> bucket_of, LapClock& clock,
                                  Publish publish, BucketReady bucket_ready)
     : parameters_(std::move(parameters)),
-      plan_(plan),
+      bucket_of_(std::move(bucket_of)),
+      sizes_(static_cast<std::size_t>(*std::max_element(bucket_of_.begin(), bucket_of_.end()) + 1)),
       clock_(clock),
       publish_(std::move(publish)),
       bucket_ready_(std::move(bucket_ready)) {
   for (std::size_t i = 0; i < parameters_.size(); ++i)
     torch::autograd::impl::set_post_acc_grad_hooks(parameters_[i].tensor, std::make_unique<Hook>(*this, i));
+  for (const int bucket : bucket_of_) ++sizes_[static_cast<std::size_t>(bucket)];
   begin_step();
 }
 
@@ -47,8 +51,7 @@ void GradientCapture::finish() {
 void GradientCapture::begin_step() {
   last_pass_ = true;
   present_.assign(parameters_.size(), false);
-  missing_.clear();
-  for (const BucketRange& bucket : plan_.buckets) missing_.push_back(bucket.parameters);
+  missing_ = sizes_;
 }
 
 void GradientCapture::take(std::size_t parameter, const at::Tensor& tensor) {
@@ -58,18 +61,8 @@ void GradientCapture::take(std::size_t parameter, const at::Tensor& tensor) {
   publish_(parameter, tensor.grad());
   tensor.mutable_grad().reset();
   present_[parameter] = true;
-  const int bucket = plan_.slots[parameter].bucket;
+  const int bucket = bucket_of_[parameter];
   if (--missing_[static_cast<std::size_t>(bucket)] == 0) bucket_ready_(bucket);
-}
-
-BucketPlan bucket_plan_of(const std::vector<Parameter>& parameters, const BucketLimits& limits) {
-  std::vector<std::int64_t> counts;
-  for (const Parameter& parameter : parameters) {
-    REGATTA_ENSURE(parameter.tensor.scalar_type() == parameters[0].tensor.scalar_type(), "parameters of one dtype");
-    counts.push_back(parameter.tensor.numel());
-  }
-  REGATTA_ENSURE(!counts.empty(), "a model without parameters has nothing to exchange");
-  return make_bucket_plan(counts, static_cast<std::int64_t>(parameters[0].tensor.element_size()), limits);
 }
 
 }  // namespace regatta

@@ -6,7 +6,6 @@
 #include <functional>
 #include <vector>
 
-#include "worker/bucket_plan.hpp"
 #include "worker/exchanger.hpp"
 
 namespace regatta {
@@ -19,7 +18,8 @@ class GradientCapture {
   using BucketReady = std::function<void(int bucket)>;
 
   /// `publish` gets each gradient and may keep it; `bucket_ready` follows the last one of a bucket.
-  GradientCapture(std::vector<Parameter> parameters, const BucketPlan& plan, LapClock& clock, Publish publish,
+  /// `bucket_of` has a parameter's bucket, from 0 and without gaps.
+  GradientCapture(std::vector<Parameter> parameters, std::vector<int> bucket_of, LapClock& clock, Publish publish,
                   BucketReady bucket_ready);
   ~GradientCapture();
   GradientCapture(const GradientCapture&) = delete;
@@ -36,7 +36,7 @@ class GradientCapture {
   void take(std::size_t parameter, const at::Tensor& tensor);
 
   std::vector<Parameter> parameters_;
-  const BucketPlan& plan_;
+  std::vector<int> bucket_of_, sizes_;  // by parameter; parameters by bucket
   LapClock& clock_;
   Publish publish_;
   BucketReady bucket_ready_;
@@ -44,8 +44,5 @@ class GradientCapture {
   std::vector<bool> present_;  // by parameter
   std::vector<int> missing_;   // gradients by bucket
 };
-
-/// Parameters' sizes as make_bucket_plan wants them. Requires one dtype for all.
-BucketPlan bucket_plan_of(const std::vector<Parameter>& parameters, const BucketLimits& limits);
 
 }  // namespace regatta

@@ -1,4 +1,4 @@
-// The simple exchange, and the oracle of those to come. One flat buffer holds the gradient in bucket order and, after
+// The simple exchange, and the oracle of the others. One flat buffer holds the gradient in bucket order and, after
 // the last bucket, the step's votes, so that they cost no message:
 //
 //   | bucket 0 (last parameters) | bucket 1 | ... | bucket n-1 (first parameters) | loss_sum stop budget failed |
@@ -13,6 +13,7 @@
 #include <limits>
 
 #include "common/error.hpp"
+#include "worker/bucket_plan.hpp"
 #include "worker/clip.hpp"
 #include "worker/exchanger.hpp"
 #include "worker/gradient_capture.hpp"
@@ -31,16 +32,34 @@ MPI_Datatype mpi_type(at::ScalarType type) {
   return type == at::kFloat ? MPI_FLOAT : MPI_DOUBLE;
 }
 
+/// Parameters' sizes as make_bucket_plan wants them. Requires one dtype for all.
+BucketPlan bucket_plan_of(const std::vector<Parameter>& parameters, const BucketLimits& limits) {
+  std::vector<std::int64_t> counts;
+  for (const Parameter& parameter : parameters) {
+    REGATTA_ENSURE(parameter.tensor.scalar_type() == parameters[0].tensor.scalar_type(), "parameters of one dtype");
+    counts.push_back(parameter.tensor.numel());
+  }
+  REGATTA_ENSURE(!counts.empty(), "a model without parameters has nothing to exchange");
+  return make_bucket_plan(counts, static_cast<std::int64_t>(parameters[0].tensor.element_size()), limits);
+}
+
+std::vector<int> buckets_of(const BucketPlan& plan) {
+  std::vector<int> buckets;
+  for (const BucketSlot& slot : plan.slots) buckets.push_back(slot.bucket);
+  return buckets;
+}
+
 class MpiExchanger final : public Exchanger {
  public:
-  explicit MpiExchanger(ExchangerParts parts)
+  MpiExchanger(ExchangerParts parts, std::unique_ptr<Optimizer> optimizer)
       : parts_(std::move(parts)),
+        optimizer_(std::move(optimizer)),
         communicator_(communicator(parts_.ranks)),
         plan_(bucket_plan_of(parts_.parameters, parts_.limits)),
         flat_(at::zeros({plan_.elements + kVotes}, parts_.parameters[0].tensor.scalar_type())),
         type_(mpi_type(flat_.scalar_type())),
         capture_(
-            parts_.parameters, plan_, parts_.clock,
+            parts_.parameters, buckets_of(plan_), parts_.clock,
             [this](std::size_t i, const at::Tensor& gradient) { views_[i].copy_(gradient); },
             [this](int bucket) { bucket_ready(bucket); }) {
     for (std::size_t i = 0; i < plan_.slots.size(); ++i) {
@@ -48,7 +67,7 @@ class MpiExchanger final : public Exchanger {
       const at::Tensor& parameter = parts_.parameters[i].tensor;  // dense; the optimizer wants its strides
       views_.push_back(flat_.as_strided(parameter.sizes(), parameter.strides(), slot.offset));
     }
-    agree_on_bucket_plan(plan_, parts_.ranks);
+    agree_on_bucket_plan(plan_.hash, parts_.ranks);
   }
 
   const char* name() const override { return "mpi"; }
@@ -80,6 +99,7 @@ class MpiExchanger final : public Exchanger {
     allreduce(values.data(), static_cast<std::int64_t>(values.size()), MPI_DOUBLE, "sum of metrics");
   }
 
+  std::vector<Parameter> weights() const override { return parts_.parameters; }
   std::vector<double> take_waits() override { return std::exchange(waits_, {}); }
   std::int64_t take_bytes_exchanged() override { return std::exchange(bytes_exchanged_, 0); }
 
@@ -118,7 +138,7 @@ class MpiExchanger final : public Exchanger {
     const Lap lap(parts_.clock, Phase::kOptimizer);
     flat_.div_(global_samples_);
     if (parts_.clip_norm) clip_to_norm({flat_.narrow(0, 0, plan_.elements)}, *parts_.clip_norm);
-    for (std::size_t i = 0; i < views_.size(); ++i) parts_.optimizer->apply(i, views_[i], learning_rate_);
+    for (std::size_t i = 0; i < views_.size(); ++i) optimizer_->apply(i, views_[i], learning_rate_);
   }
 
   void allreduce(void* data, std::int64_t count, MPI_Datatype type, const char* what) {
@@ -132,6 +152,7 @@ class MpiExchanger final : public Exchanger {
   }
 
   ExchangerParts parts_;
+  std::unique_ptr<Optimizer> optimizer_;
   MPI_Comm communicator_;  // the context's
   BucketPlan plan_;
   at::Tensor flat_;  // (elements + kVotes), gradients' dtype
@@ -146,8 +167,8 @@ class MpiExchanger final : public Exchanger {
 
 }  // namespace
 
-std::unique_ptr<Exchanger> make_mpi_exchanger(ExchangerParts parts) {
-  return std::make_unique<MpiExchanger>(std::move(parts));
+std::unique_ptr<Exchanger> make_mpi_exchanger(ExchangerParts parts, std::unique_ptr<Optimizer> optimizer) {
+  return std::make_unique<MpiExchanger>(std::move(parts), std::move(optimizer));
 }
 
 }  // namespace regatta

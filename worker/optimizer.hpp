@@ -1,5 +1,6 @@
 #pragma once
-// One update rule, applied by the exchanger to the mean gradient: whole parameters, or later the slice a rank owns.
+// One update rule, applied by the MPI exchanger to whole parameters. In torch's own arithmetic, as an oracle for the
+// rules of slice_kernels.hpp.
 
 #include <ATen/core/Tensor.h>
 

@@ -33,15 +33,17 @@ Json maybe_number(const std::optional<double>& value) {
 
 }  // namespace
 
-WeightsFile write_weights(const fs::path& run_dir, const Model& model, const Plan& plan) {
+WeightsFile write_weights(const fs::path& run_dir, const std::vector<Parameter>& parameters,
+                          const NamedTensors& buffers, const Plan& plan) {
   std::vector<at::Tensor> tensors;  // keeps contiguous copies alive while they are written
   std::vector<TensorView> views;
-  for (const NamedTensors* list : {&model.parameters(), &model.buffers()})
-    for (const auto& [name, source] : *list) {
-      const at::Tensor& tensor = tensors.emplace_back(source.detach().contiguous());
-      const std::span<const std::byte> bytes(static_cast<const std::byte*>(tensor.const_data_ptr()), tensor.nbytes());
-      views.push_back({name, dtype_word(tensor.scalar_type()), tensor.sizes().vec(), bytes});
-    }
+  const auto add = [&](const std::string& name, const at::Tensor& source) {
+    const at::Tensor& tensor = tensors.emplace_back(source.detach().contiguous());
+    const std::span<const std::byte> bytes(static_cast<const std::byte*>(tensor.const_data_ptr()), tensor.nbytes());
+    views.push_back({name, dtype_word(tensor.scalar_type()), tensor.sizes().vec(), bytes});
+  };
+  for (const Parameter& parameter : parameters) add(parameter.name, parameter.tensor);
+  for (const auto& [name, tensor] : buffers) add(name, tensor);
   WeightsFile written{.file = "weights.safetensors"};
   const fs::path path = run_dir / written.file;
   // No run id: equal trainings leave equal bytes, and result.json says whose they are.

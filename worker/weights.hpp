@@ -19,9 +19,10 @@ struct WeightsFile {
   std::string xxh3;
 };
 
-/// Writes RUN_DIR/weights.safetensors, parameters and buffers, as load_state_dict wants them: temporary, fsync, rename.
-/// Throws IoError.
-WeightsFile write_weights(const std::filesystem::path& run_dir, const Model& model, const Plan& plan);
+/// Writes RUN_DIR/weights.safetensors, an exchanger's weights and a model's buffers, as load_state_dict wants them:
+/// temporary, fsync, rename. Throws IoError.
+WeightsFile write_weights(const std::filesystem::path& run_dir, const std::vector<Parameter>& parameters,
+                          const NamedTensors& buffers, const Plan& plan);
 
 /// RUN_DIR/result.json:
 ///   {"schema": 1, "run_id", "attempt", "status": done | stopped | failed, "reason", "message", "exit_code", "epochs",

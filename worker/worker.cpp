@@ -16,6 +16,7 @@
 #include "common/features.hpp"
 #include "common/files.hpp"
 #include "jobs/linear.hpp"
+#include "jobs/model_layout.hpp"
 #include "jobs/plan_files.hpp"
 #include "jobs/shares.hpp"
 #include "worker/attempt_record.hpp"
@@ -196,7 +197,7 @@ class Worker {
                                          .journal = record_ ? &record_->journal() : nullptr,
                                          .stop_requested = signals_.requested(),
                                          .process_start = process_start_});
-    finish(*model, result);
+    finish(*model, *exchanger, result);
     return result.exit_code;
   }
 
@@ -218,19 +219,34 @@ class Worker {
 
   std::unique_ptr<Exchanger> make_exchanger(const Model& model, LapClock& clock) {
     std::vector<Parameter> parameters;
+    const TrainSpec& spec = plan_.training.train;
     for (const auto& [name, tensor] : model.parameters()) parameters.push_back({name, tensor});
-    auto optimizer = make_optimizer(plan_.training.train.optimizer, parameters);
-    if (wraps_.optimizer) optimizer = wraps_.optimizer(std::move(optimizer), ranks_.rank());
+    if (spec.precision == Precision::kBf16) mark_bf16(parameters);
     ExchangerParts parts{.parameters = parameters,
                          .limits = plan_.buckets,
-                         .clip_norm = plan_.training.train.clip_norm,
-                         .optimizer = std::move(optimizer),
+                         .clip_norm = spec.clip_norm,
                          .clock = clock,
                          .watchdog = watchdog_,
                          .ranks = ranks_};
-    auto exchanger =
-        ranks_.world_size() == 1 ? make_solo_exchanger(std::move(parts)) : make_mpi_exchanger(std::move(parts));
+    const bool one_host = ranks_.local_size() == ranks_.world_size();
+    const bool has_mpi = ranks_.world_size() > 1;
+    std::unique_ptr<Exchanger> exchanger;
+    if (one_host && (features_.has(Feature::kNodeExchanger) || !has_mpi)) {
+      exchanger = make_node_exchanger(std::move(parts), spec.optimizer,
+                                      {.streaming_stores = features_.has(Feature::kStreamingStores),
+                                       .bf16_weights = features_.has(Feature::kBf16Weights)});
+    } else {
+      auto optimizer = make_optimizer(spec.optimizer, parameters);
+      if (wraps_.optimizer) optimizer = wraps_.optimizer(std::move(optimizer), ranks_.rank());
+      exchanger = make_mpi_exchanger(std::move(parts), std::move(optimizer));
+    }
     return wraps_.exchanger ? wraps_.exchanger(std::move(exchanger), clock, ranks_.rank()) : std::move(exchanger);
+  }
+
+  void mark_bf16(std::vector<Parameter>& parameters) const {
+    std::size_t i = 0;
+    for (const TensorLayout& tensor : model_layout(plan_.training.model, plan_.dataset))
+      if (tensor.trained()) parameters.at(i++).may_be_bf16 = tensor.autocast;
   }
 
   std::unique_ptr<BatchSource> make_batches(const NodeDataset& data) {
@@ -293,7 +309,7 @@ class Worker {
     });
   }
 
-  void finish(const Model& model, const TrainingResult& result) {
+  void finish(const Model& model, const Exchanger& exchanger, const TrainingResult& result) {
     const std::string message =
         result.exit_code == ExitCode::kNonFiniteLoss
             ? fmt::format("the loss is not finite at step {}: lower train.optimizer.lr", result.steps)
@@ -305,7 +321,7 @@ class Worker {
       if (!record_) return;
       if (wraps_.before_end) wraps_.before_end();
       std::optional<WeightsFile> weights;
-      if (usable) weights = write_weights(folder_.run, model, plan_);
+      if (usable) weights = write_weights(folder_.run, exchanger.weights(), model.buffers(), plan_);
       record_->close(result, message, weights);
     });
     log_.info(fmt::format("{} after {} steps ({})", usable ? "done" : "failed", result.steps, result.reason));

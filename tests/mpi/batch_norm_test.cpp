@@ -30,12 +30,9 @@ class SmallResnet {
     batch_ = test::oracle_batch(oracle_, precision, first, samples_);
     std::vector<Parameter> parameters;
     for (const auto& [name, tensor] : model_->parameters()) parameters.push_back({name, tensor});
-    auto optimizer = make_optimizer({.lr = 0.05, .momentum = 0.9}, parameters);
-    exchanger_ = make_mpi_exchanger({.parameters = parameters,
-                                     .optimizer = std::move(optimizer),
-                                     .clock = clock_,
-                                     .watchdog = world().watchdog,
-                                     .ranks = world().ranks});
+    exchanger_ = make_node_exchanger(
+        {.parameters = parameters, .clock = clock_, .watchdog = world().watchdog, .ranks = world().ranks},
+        {.lr = 0.05, .momentum = 0.9});
     sum_ = [this](std::span<double> sums) { exchanger_->allreduce_now(sums); };
     if (batch_norm == BatchNorm::kSync) model_->share_statistics(sum_);
   }

@@ -9,10 +9,14 @@
 #include <optional>
 #include <ostream>
 
+#include "common/error.hpp"
+#include "common/hash.hpp"
 #include "tests/mpi/world.hpp"
+#include "tests/support/formula.hpp"
 #include "worker/exchanger.hpp"
 #include "worker/lap_clock.hpp"
 #include "worker/optimizer.hpp"
+#include "worker/slice_kernels.hpp"
 
 namespace regatta {
 namespace {
@@ -20,56 +24,53 @@ namespace {
 using test::world;
 
 constexpr std::int64_t kGlobalSamples = 8;  // a power of two: the mean is exact too
-
-/// What the optimizer was given.
-struct Applied {
-  std::size_t parameter;
-  at::Tensor mean_gradient;
-  double learning_rate;
-};
-
-class RecordingOptimizer final : public Optimizer {
- public:
-  explicit RecordingOptimizer(std::vector<Applied>& applied) : applied_(applied) {}
-  void apply(std::size_t parameter, const at::Tensor& mean_gradient, double learning_rate) override {
-    applied_.push_back({parameter, mean_gradient.clone(), learning_rate});
-  }
-
- private:
-  std::vector<Applied>& applied_;
-};
+constexpr double kRate = 0.5;
 
 struct Wire {
   const char* name;
   at::ScalarType type;
-  bool solo;
+  bool mpi = false;
+  NodeOptions node = {};
+  bool bf16 = false;
+  bool two_domains = false;
 };
 void PrintTo(const Wire& wire, std::ostream* out) {
   *out << wire.name;
 }
 
+std::unique_ptr<Exchanger> make_exchanger(const Wire& wire, ExchangerParts parts, const OptimizerSpec& rule) {
+  if (wire.mpi) {
+    auto optimizer = make_optimizer(rule, parts.parameters);
+    return make_mpi_exchanger(std::move(parts), std::move(optimizer));
+  }
+  NodeOptions options = wire.node;
+  options.numa_domain = wire.two_domains ? world().ranks.rank() % 2 : 0;
+  return make_node_exchanger(std::move(parts), rule, options);
+}
+
+/// Plain sgd, so that a step shows its mean gradient: what the weights lost, by the rate.
 class Exchange : public testing::TestWithParam<Wire> {
  protected:
-  void SetUp() override {
-    if (GetParam().solo && world().ranks.world_size() > 1) GTEST_SKIP() << "the solo exchanger has one rank";
+  void SetUp() override { make({}); }
+
+  /// Anew, from zeros.
+  void make(std::optional<double> clip_norm) {
+    exchanger_.reset();  // its hooks are on the parameters
+    parameters_.clear();
     for (const std::vector<std::int64_t>& shape : {std::vector<std::int64_t>{3, 5}, {7}, {2, 2, 2}, {11}, {1}})
-      parameters_.push_back({"p", at::zeros(shape, GetParam().type).requires_grad_(true)});
-    // 15 + 7 + 8 + 11 + 1 elements; limits that make three buckets of them.
+      parameters_.push_back({"p", at::zeros(shape, GetParam().type).requires_grad_(true), GetParam().bf16});
+    // 15 + 7 + 8 + 11 + 1 elements; limits that make three buckets of them on the wire, and five in shared memory.
     const auto element = static_cast<std::int64_t>(parameters_[0].tensor.element_size());
     limits_ = {.first_bytes = 12 * element, .other_bytes = 16 * element};
-    make_exchanger({});
-  }
-
-  void make_exchanger(std::optional<double> clip_norm) {
-    exchanger_.reset();  // its hooks are on the parameters
-    ExchangerParts parts{.parameters = parameters_,
-                         .limits = limits_,
-                         .clip_norm = clip_norm,
-                         .optimizer = std::make_unique<RecordingOptimizer>(applied_),
-                         .clock = clock_,
-                         .watchdog = world().watchdog,
-                         .ranks = world().ranks};
-    exchanger_ = GetParam().solo ? make_solo_exchanger(std::move(parts)) : make_mpi_exchanger(std::move(parts));
+    exchanger_ = make_exchanger(GetParam(),
+                                {.parameters = parameters_,
+                                 .limits = limits_,
+                                 .clip_norm = clip_norm,
+                                 .clock = clock_,
+                                 .watchdog = world().watchdog,
+                                 .ranks = world().ranks},
+                                {.lr = kRate});
+    before_ = weights();
   }
 
   int ranks() const { return world().ranks.world_size(); }
@@ -85,38 +86,50 @@ class Exchange : public testing::TestWithParam<Wire> {
 
   /// One step; `factor` nothing: this rank has no samples.
   StepOutcome step(std::optional<double> factor, const StepVotes& votes = {}) {
-    applied_.clear();
-    exchanger_->begin_step(++step_, kGlobalSamples, 0.5);
+    before_ = weights();
+    exchanger_->begin_step(++step_, kGlobalSamples, kRate);
     exchanger_->begin_pass(true);
     if (factor) backward(*factor);
     return exchanger_->finish_step(votes);
   }
 
-  /// Every parameter was applied once, with (i + 1) * sum / kGlobalSamples in every element.
+  std::vector<at::Tensor> weights() const {
+    std::vector<at::Tensor> weights;
+    for (const Parameter& parameter : exchanger_->weights()) weights.push_back(parameter.tensor.detach().clone());
+    return weights;
+  }
+
+  /// Of the last step, by parameter.
+  std::vector<at::Tensor> means() const {
+    std::vector<at::Tensor> means = weights();
+    for (std::size_t i = 0; i < means.size(); ++i) means[i] = (before_[i] - means[i]) / kRate;
+    return means;
+  }
+
+  /// Every element lost (i + 1) * sum / kGlobalSamples.
   void expect_mean(double sum) {
-    std::vector<int> times(parameters_.size(), 0);
-    for (const Applied& applied : applied_) {
-      const double expected = static_cast<double>(applied.parameter + 1) * sum / kGlobalSamples;
-      ++times[applied.parameter];
-      EXPECT_EQ(applied.mean_gradient.sizes(), parameters_[applied.parameter].tensor.sizes());
-      EXPECT_TRUE(applied.mean_gradient.eq(expected).all().item<bool>())
-          << applied.mean_gradient << " but for " << expected;
-      EXPECT_EQ(applied.learning_rate, 0.5);
+    const std::vector<at::Tensor> found = means();
+    for (std::size_t i = 0; i < found.size(); ++i) {
+      const double expected = static_cast<double>(i + 1) * sum / kGlobalSamples;
+      EXPECT_TRUE(found[i].eq(expected).all().item<bool>()) << found[i] << " but for " << expected;
+      EXPECT_TRUE(
+          parameters_[i].tensor.detach().eq(weights()[i].to(parameters_[i].tensor.scalar_type())).all().item<bool>())
+          << "the model computes with what was trained";
+      EXPECT_FALSE(parameters_[i].tensor.grad().defined());
     }
-    EXPECT_EQ(times, std::vector<int>(parameters_.size(), 1));
-    for (const Parameter& parameter : parameters_) EXPECT_FALSE(parameter.tensor.grad().defined());
+    world().ranks.barrier();  // the next step writes what is read here
   }
 
   LapClock clock_;
   BucketLimits limits_;
   std::vector<Parameter> parameters_;
-  std::vector<Applied> applied_;
+  std::vector<at::Tensor> before_;
   std::unique_ptr<Exchanger> exchanger_;
   std::int64_t step_ = 0;
 };
 
 TEST_P(Exchange, SumsOverRanksAndTakesTheMeanOnce) {
-  EXPECT_EQ(exchanger_->buckets(), 3);
+  EXPECT_EQ(exchanger_->buckets(), GetParam().mpi ? 3 : 5);
   for (int repeat = 1; repeat <= 3; ++repeat) {
     step(repeat * (rank() + 1.0));
     expect_mean(repeat * ranks() * (ranks() + 1) / 2.0);
@@ -132,8 +145,8 @@ TEST_P(Exchange, ARankWithoutSamplesBringsZeros) {
 
 TEST_P(Exchange, PassesOfAStepAddUp) {
   step(5.0);
-  applied_.clear();
-  exchanger_->begin_step(++step_, kGlobalSamples, 0.5);
+  before_ = weights();
+  exchanger_->begin_step(++step_, kGlobalSamples, kRate);
   for (int pass = 0; pass < 3; ++pass) {
     exchanger_->begin_pass(pass == 2);
     const bool empty = pass == 2 && last_rank();  // it took part in the passes before
@@ -148,11 +161,10 @@ TEST_P(Exchange, ClipsTheWholeMeanGradientToItsNorm) {
   const double norm = std::sqrt(15 * 1.0 + 7 * 4.0 + 8 * 9.0 + 11 * 16.0 + 25.0);
   const double unit = ranks() * (ranks() + 1) / 2.0 / kGlobalSamples;
   const auto first_of = [&](double limit) {
-    make_exchanger(limit);
+    make(limit);
     step(rank() + 1.0);
     double squares = 0;
-    for (const Applied& applied : applied_)
-      squares += applied.mean_gradient.to(at::kDouble).square().sum().item<double>();
+    for (const at::Tensor& mean : means()) squares += mean.to(at::kDouble).square().sum().item<double>();
     return std::sqrt(squares);
   };
   EXPECT_NEAR(first_of(norm * unit / 2), norm * unit / 2, 1e-5);
@@ -173,12 +185,10 @@ TEST_P(Exchange, VotesTravelWithTheGradient) {
   EXPECT_TRUE(out_of_time.budget == Budget::kTimeSpent && !out_of_time.stop && !out_of_time.failed);
 }
 
-TEST_P(Exchange, NothingIsAppliedWhenARankFailed) {
+TEST_P(Exchange, AFailureOfARankIsEverybodys) {
   EXPECT_TRUE(step(1.0, {.loss_sum = 1, .failed = last_rank() ? 1 : 0}).failed);
-  EXPECT_TRUE(applied_.empty());
   const double infinite = std::numeric_limits<double>::infinity();
   EXPECT_TRUE(step(1.0, {.loss_sum = rank() == 0 ? infinite : 1}).failed);
-  EXPECT_TRUE(applied_.empty());
   EXPECT_FALSE(step(1.0, {.loss_sum = 1}).failed);  // and the next step is as ever
   expect_mean(ranks());
 }
@@ -190,32 +200,192 @@ TEST_P(Exchange, CountsWaitsAndBytes) {
   exchanger_->allreduce_now(values);
   EXPECT_EQ(values[0], ranks() * (ranks() + 1) / 2.0);
   EXPECT_EQ(values[1], ranks());
-  const std::size_t collectives = GetParam().solo ? 0 : 2 * 3 + 1;
-  EXPECT_EQ(exchanger_->take_waits().size(), collectives);
-  EXPECT_EQ(exchanger_->take_bytes_exchanged(), GetParam().solo ? 0 : 2 * exchanger_->gradient_bytes());
+  const std::size_t in_memory = ranks() == 1 ? 0 : 2 + 1;  // one wait a step
+  EXPECT_EQ(exchanger_->take_waits().size(), GetParam().mpi ? 2 * 3 + 1 : in_memory);
   EXPECT_TRUE(exchanger_->take_waits().empty());
-  EXPECT_EQ(exchanger_->gradient_bytes(), 42 * static_cast<std::int64_t>(parameters_[0].tensor.element_size()));
+  // In memory a rank hands on what others own: over all ranks each gradient as often as there are others.
+  std::array<double, 1> bytes{static_cast<double>(exchanger_->take_bytes_exchanged())};
+  exchanger_->allreduce_now(bytes);
+  const auto gradient = static_cast<double>(exchanger_->gradient_bytes());
+  EXPECT_EQ(bytes[0], 2 * gradient * (GetParam().mpi ? ranks() : ranks() - 1));
+  EXPECT_EQ(gradient, 42 * static_cast<double>(parameters_[0].tensor.element_size()));
 }
 
-INSTANTIATE_TEST_SUITE_P(Wires, Exchange,
-                         testing::Values(Wire{"MpiFloat", at::kFloat, false}, Wire{"MpiDouble", at::kDouble, false},
-                                         Wire{"SoloFloat", at::kFloat, true}, Wire{"SoloDouble", at::kDouble, true}),
-                         [](const auto& tested) { return tested.param.name; });
+TEST_P(Exchange, SumsManyNumbersAtOnce) {
+  std::vector<double> values(10'000);
+  for (int repeat = 0; repeat < 5; ++repeat) {
+    for (std::size_t i = 0; i < values.size(); ++i) values[i] = static_cast<double>(i) * (rank() + 1) + repeat;
+    exchanger_->allreduce_now(values);
+    for (std::size_t i = 0; i < values.size(); i += 777)
+      EXPECT_EQ(values[i], static_cast<double>(i) * ranks() * (ranks() + 1) / 2 + repeat * ranks());
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Wires, Exchange,
+    testing::Values(Wire{.name = "MpiFloat", .type = at::kFloat, .mpi = true},
+                    Wire{.name = "MpiDouble", .type = at::kDouble, .mpi = true},
+                    Wire{.name = "NodeFloat", .type = at::kFloat}, Wire{.name = "NodeDouble", .type = at::kDouble},
+                    Wire{.name = "NodeBf16", .type = at::kFloat, .bf16 = true},
+                    Wire{.name = "NodeOfTwoDomains", .type = at::kFloat, .two_domains = true},
+                    Wire{.name = "NodeBf16OfTwoDomains", .type = at::kFloat, .bf16 = true, .two_domains = true},
+                    Wire{.name = "NodeWithPlainStores",
+                         .type = at::kFloat,
+                         .node = {.streaming_stores = false, .kernels = "plain"}}),
+    [](const auto& tested) { return tested.param.name; });
+
+/// Parameters of several sizes; their gradients are drawn from (rank, step, pass, parameter), and positive: adam makes
+/// a whole step of what rounding leaves where a sum cancels.
+class SmallModel {
+ public:
+  SmallModel(const Wire& wire, const OptimizerSpec& rule, std::optional<double> clip_norm) {
+    for (const std::vector<std::int64_t>& shape :
+         {std::vector<std::int64_t>{100, 33}, {257}, {8, 4, 3, 3}, {1}, {1000}}) {
+      at::Tensor tensor = drawn(shape, static_cast<std::int64_t>(parameters_.size())).to(wire.type);
+      if (shape.size() == 4) tensor = tensor.contiguous(at::MemoryFormat::ChannelsLast);
+      parameters_.push_back({"p", tensor.requires_grad_(true)});
+    }
+    exchanger_ = make_exchanger(wire,
+                                {.parameters = parameters_,
+                                 .limits = {.first_bytes = 4000, .other_bytes = 4000},
+                                 .clip_norm = clip_norm,
+                                 .clock = clock_,
+                                 .watchdog = world().watchdog,
+                                 .ranks = world().ranks},
+                                rule);
+  }
+
+  void step(std::int64_t passes) {
+    ++step_;
+    exchanger_->begin_step(step_, kGlobalSamples, 0.01 * static_cast<double>(step_));
+    for (std::int64_t pass = 0; pass < passes; ++pass) {
+      exchanger_->begin_pass(pass + 1 == passes);
+      at::Tensor loss = at::zeros({}, parameters_[0].tensor.options().requires_grad(false));
+      for (std::size_t i = 0; i < parameters_.size(); ++i) {
+        const at::Tensor& p = parameters_[i].tensor;
+        const std::int64_t number =
+            ((world().ranks.rank() * 100 + step_) * 10 + pass) * 10 + static_cast<std::int64_t>(i);
+        loss = loss + (p * (drawn(p.sizes(), 100 + number) + 1.5).to(p.scalar_type())).sum();
+      }
+      loss.backward();
+    }
+    exchanger_->finish_step({});
+  }
+
+  std::vector<at::Tensor> weights() const {
+    std::vector<at::Tensor> weights;
+    for (const Parameter& parameter : exchanger_->weights()) weights.push_back(parameter.tensor.detach().clone());
+    return weights;
+  }
+
+ private:
+  static at::Tensor drawn(at::IntArrayRef shape, std::int64_t number) {
+    at::Tensor tensor = at::empty(shape, at::kDouble);
+    for (std::int64_t e = 0; e < tensor.numel(); ++e) tensor.mutable_data_ptr<double>()[e] = test::formula(number, e);
+    return tensor;
+  }
+
+  LapClock clock_;
+  std::vector<Parameter> parameters_;
+  std::unique_ptr<Exchanger> exchanger_;
+  std::int64_t step_ = 0;
+};
+
+struct Rule {
+  const char* name;
+  OptimizerSpec spec;
+  std::optional<double> clip_norm = {};
+  std::int64_t passes = 1;
+};
+void PrintTo(const Rule& rule, std::ostream* out) {
+  *out << rule.name;
+}
+
+class NodeAgainstMpi : public testing::TestWithParam<Rule> {
+ protected:
+  static std::vector<at::Tensor> trained(const Wire& wire) {
+    SmallModel model(wire, GetParam().spec, GetParam().clip_norm);
+    for (int step = 0; step < 3; ++step) model.step(GetParam().passes);
+    return model.weights();
+  }
+  /// Norm of the difference over the norm, over all of them.
+  static double distance(const std::vector<at::Tensor>& a, const std::vector<at::Tensor>& b) {
+    double difference = 0, norm = 0;
+    for (std::size_t i = 0; i < a.size(); ++i) {
+      difference += (a[i] - b[i]).to(at::kDouble).square().sum().item<double>();
+      norm += b[i].to(at::kDouble).square().sum().item<double>();
+    }
+    return std::sqrt(difference / norm);
+  }
+};
+
+TEST_P(NodeAgainstMpi, GivesTheSameWeights) {
+  const double float_tolerance = GetParam().spec.kind == OptimizerKind::kSgd ? 1e-6 : 1e-5;
+  for (const at::ScalarType type : {at::kDouble, at::kFloat}) {
+    const auto expected = trained({.name = "mpi", .type = type, .mpi = true});
+    for (const SliceKernels* kernels : slice_kernels())
+      for (const bool two_domains : {false, true}) {
+        const Wire wire{.name = "node", .type = type, .node = {.kernels = kernels->name}, .two_domains = two_domains};
+        EXPECT_LE(distance(trained(wire), expected), type == at::kDouble ? 1e-10 : float_tolerance) << kernels->name;
+      }
+  }
+}
+
+TEST_P(NodeAgainstMpi, GivesTheSameBitsAgainAndOnEveryRank) {
+  const Wire wire{.name = "node", .type = at::kFloat};
+  std::string bits;
+  for (int repeat = 0; repeat < 2; ++repeat) {
+    std::string found;
+    for (const at::Tensor& tensor : trained(wire)) {
+      const at::Tensor dense = tensor.contiguous();
+      found += xxh3_hex({static_cast<const char*>(dense.const_data_ptr()), dense.nbytes()});
+    }
+    if (repeat == 0) bits = world().ranks.broadcast(found);  // rank 0's
+    EXPECT_EQ(found, bits);
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Rules, NodeAgainstMpi,
+    testing::Values(Rule{"Sgd", {}}, Rule{"Decay", {.weight_decay = 0.1}}, Rule{"Momentum", {.momentum = 0.9}},
+                    Rule{"Nesterov", {.momentum = 0.9, .weight_decay = 0.01, .nesterov = true}},
+                    Rule{"Adam", {.kind = OptimizerKind::kAdam, .weight_decay = 0.1}},
+                    Rule{"Adamw", {.kind = OptimizerKind::kAdamw, .weight_decay = 0.1}},
+                    Rule{"Clipped", {.momentum = 0.9}, 0.5}, Rule{"ClippedAdam", {.kind = OptimizerKind::kAdam}, 0.5},
+                    Rule{"Accumulated", {.momentum = 0.9}, {}, 3}, Rule{"AccumulatedAndClipped", {}, 0.5, 3}),
+    [](const auto& tested) { return tested.param.name; });
+
+TEST(NodeExchanger, RefusesTiedWeights) {
+  const at::Tensor tensor = at::zeros({4});
+  const std::vector<Parameter> parameters{{"encoder.weight", tensor.detach().requires_grad_(true)},
+                                          {"decoder.weight", tensor.detach().requires_grad_(true)}};
+  LapClock clock;
+  std::string message;
+  try {
+    make_node_exchanger(
+        {.parameters = parameters, .clock = clock, .watchdog = world().watchdog, .ranks = world().ranks}, {});
+  } catch (const ConfigError& error) {
+    message = error.what();
+  }
+  EXPECT_NE(message.find("encoder.weight and decoder.weight are one tensor"), std::string::npos) << message;
+}
 
 TEST(BucketAgreement, NamesTheRankThatHasAnotherModel) {
   if (world().ranks.world_size() == 1) GTEST_SKIP() << "one rank agrees with itself";
   const bool other = world().ranks.rank() == 1;
-  std::vector<Parameter> parameters{{"p", at::zeros({other ? 5 : 4}).requires_grad_(true)}};
-  std::vector<Applied> applied;
-  LapClock clock;
-  std::string message;
-  try {
-    make_mpi_exchanger(
-        {parameters, {}, {}, std::make_unique<RecordingOptimizer>(applied), clock, world().watchdog, world().ranks});
-  } catch (const CommError& error) {
-    message = error.what();
+  for (const bool mpi : {true, false}) {
+    const std::vector<Parameter> parameters{{"p", at::zeros({other ? 5 : 4}).requires_grad_(true)}};
+    LapClock clock;
+    std::string message;
+    try {
+      make_exchanger({.name = "", .type = at::kFloat, .mpi = mpi},
+                     {.parameters = parameters, .clock = clock, .watchdog = world().watchdog, .ranks = world().ranks},
+                     {});
+    } catch (const CommError& error) {
+      message = error.what();
+    }
+    EXPECT_NE(message.find("rank 1"), std::string::npos) << message;
   }
-  EXPECT_NE(message.find("rank 1"), std::string::npos) << message;
 }
 
 }  // namespace

@@ -1,7 +1,8 @@
 // The real worker with its parts wrapped, as WorkerWraps allows: it writes down what the loaders delivered and makes a
 // chosen part slow. Told by environment variables that only this program reads:
 //   REGATTA_TEST_DELIVERED=DIR     DIR/rank-R gets a line "epoch batch: sample sample ..." for each batch
-//   REGATTA_TEST_DELAY=PART        production | exchange | optimizer | evaluation | compute
+//   REGATTA_TEST_DELAY=PART        production | exchange | optimizer | evaluation | compute; exchange and optimizer
+//                                  are the MPI exchanger's, so with REGATTA_WITHOUT=node_exchanger
 //   REGATTA_TEST_DELAY_MS=N        a step (or a batch of the evaluation, or a sum of gradients)
 //   REGATTA_TEST_DELAY_RANK=R      only on rank R; absent: on all
 //   REGATTA_TEST_STOP_AT=STEP      rank 0 gets USR1 before this step, the last one then
@@ -16,6 +17,7 @@
 #include <fstream>
 #include <thread>
 
+#include "tests/support/wrapped_exchanger.hpp"
 #include "worker/worker.hpp"
 
 namespace regatta {
@@ -101,29 +103,18 @@ class SlowOptimizer final : public Optimizer {
 };
 
 /// At a chosen step told to stop.
-class StoppingExchanger final : public Exchanger {
+class StoppingExchanger final : public test::WrappedExchanger {
  public:
-  StoppingExchanger(std::unique_ptr<Exchanger> inner, int rank) : inner_(std::move(inner)) {
+  StoppingExchanger(std::unique_ptr<Exchanger> inner, int rank) : WrappedExchanger(std::move(inner)) {
     const std::string step = variable("REGATTA_TEST_STOP_AT");
     if (rank == 0 && !step.empty()) stop_at_ = std::stoll(step);
   }
-  const char* name() const override { return inner_->name(); }
-  int buckets() const override { return inner_->buckets(); }
-  std::int64_t gradient_bytes() const override { return inner_->gradient_bytes(); }
-  const std::string& bucket_plan_hash() const override { return inner_->bucket_plan_hash(); }
   void begin_step(std::int64_t step, std::int64_t global_samples, double learning_rate) override {
     if (step == stop_at_) ::raise(SIGUSR1);
-    inner_->begin_step(step, global_samples, learning_rate);
+    inner().begin_step(step, global_samples, learning_rate);
   }
-  void begin_pass(bool last) override { inner_->begin_pass(last); }
-  void bucket_ready(int bucket) override { inner_->bucket_ready(bucket); }
-  StepOutcome finish_step(const StepVotes& votes) override { return inner_->finish_step(votes); }
-  void allreduce_now(std::span<double> values) override { inner_->allreduce_now(values); }
-  std::vector<double> take_waits() override { return inner_->take_waits(); }
-  std::int64_t take_bytes_exchanged() override { return inner_->take_bytes_exchanged(); }
 
  private:
-  std::unique_ptr<Exchanger> inner_;
   std::int64_t stop_at_ = 0;  // 0: never
 };
 

@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <string>
 
+#include "tests/support/wrapped_exchanger.hpp"
 #include "worker/worker.hpp"
 
 namespace regatta {
@@ -27,15 +28,12 @@ class ShiftedSource : public BatchSource {
   Batch batch_;
 };
 
-class HalvingOptimizer : public Optimizer {
+class HalvingExchanger : public test::WrappedExchanger {
  public:
-  explicit HalvingOptimizer(std::unique_ptr<Optimizer> real) : real_(std::move(real)) {}
-  void apply(std::size_t parameter, const at::Tensor& mean_gradient, double learning_rate) override {
-    real_->apply(parameter, mean_gradient / 2, learning_rate);
+  using WrappedExchanger::WrappedExchanger;
+  void begin_step(std::int64_t step, std::int64_t global_samples, double learning_rate) override {
+    inner().begin_step(step, global_samples, learning_rate / 2);  // of plain sgd: as if the mean were taken twice
   }
-
- private:
-  std::unique_ptr<Optimizer> real_;
 };
 
 std::string variable(const char* name) {
@@ -56,8 +54,8 @@ int main(int argc, char** argv) {
       return std::make_unique<ShiftedSource>(std::move(real));
     };
   if (fault == "twice")
-    wraps.optimizer = [](std::unique_ptr<Optimizer> real, int) -> std::unique_ptr<Optimizer> {
-      return std::make_unique<HalvingOptimizer>(std::move(real));
+    wraps.exchanger = [](std::unique_ptr<Exchanger> real, LapClock&, int) -> std::unique_ptr<Exchanger> {
+      return std::make_unique<HalvingExchanger>(std::move(real));
     };
   return worker_main(argc, argv, wraps);
 }

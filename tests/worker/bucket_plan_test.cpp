@@ -98,10 +98,10 @@ TEST(BucketPlan, NamesTheRankThatHasAnother) {
   const std::vector<std::int64_t> counts{4, 2};
   const BucketPlan plan = make_bucket_plan(counts, 4, {});
   ThreeRanks agreeing({plan.hash, plan.hash, plan.hash});
-  EXPECT_NO_THROW(agree_on_bucket_plan(plan, agreeing));
+  EXPECT_NO_THROW(agree_on_bucket_plan(plan.hash, agreeing));
   ThreeRanks disagreeing({plan.hash, plan.hash, "feed"});
   try {
-    agree_on_bucket_plan(plan, disagreeing);
+    agree_on_bucket_plan(plan.hash, disagreeing);
     FAIL() << "expected a CommError";
   } catch (const CommError& error) {
     EXPECT_THAT(error.what(), testing::AllOf(HasSubstr("rank 2"), HasSubstr(plan.hash), HasSubstr("feed")));

@@ -31,17 +31,14 @@ class OneByOne final : public EvaluationSource {
   Batch batch_;
 };
 
-TestFigures figures_of(Model& model, const test::OracleCase& oracle) {
+/// `ranks` holds the model's weights afterwards.
+TestFigures figures_of(Model& model, const test::OracleCase& oracle, RankContext& ranks) {
   std::vector<Parameter> parameters;
   for (const auto& [name, tensor] : model.parameters()) parameters.push_back({name, tensor});
   LapClock clock;
   Watchdog watchdog(std::chrono::seconds(60), [](const std::string&) {});
-  const auto ranks = make_solo_context();
-  const auto exchanger = make_solo_exchanger({.parameters = parameters,
-                                              .optimizer = make_optimizer({}, parameters),
-                                              .clock = clock,
-                                              .watchdog = watchdog,
-                                              .ranks = *ranks});
+  const auto exchanger = make_node_exchanger(
+      {.parameters = parameters, .clock = clock, .watchdog = watchdog, .ranks = ranks}, OptimizerSpec{});
   OneByOne source(oracle);
   const auto figures = evaluate(model, source, *exchanger, oracle.batch, [] { return true; });
   EXPECT_TRUE(figures);
@@ -51,7 +48,8 @@ TestFigures figures_of(Model& model, const test::OracleCase& oracle) {
 TEST(Evaluation, CountsTheCharactersOfText) {
   const test::OracleCase& oracle = test::oracle_case("small_lstm");
   const auto model = test::oracle_model(oracle, Precision::kFp64);
-  const TestFigures figures = figures_of(*model, oracle);
+  const auto ranks = make_solo_context();
+  const TestFigures figures = figures_of(*model, oracle, *ranks);
   const c10::NoGradGuard no_grad;
   const test::OracleBatch all = test::oracle_batch(oracle, Precision::kFp64, 0, oracle.batch);
   const at::Tensor logits = model->forward(all.inputs), targets = all.targets.flatten();
@@ -66,7 +64,8 @@ TEST(Evaluation, SeesRunningStatisticsAndThenTrainsOn) {
   const auto model = test::oracle_model(oracle, Precision::kFp64);
   const test::OracleBatch all = test::oracle_batch(oracle, Precision::kFp64, 0, oracle.batch);
   model->forward(all.inputs);
-  const TestFigures figures = figures_of(*model, oracle);
+  const auto ranks = make_solo_context();
+  const TestFigures figures = figures_of(*model, oracle, *ranks);
   EXPECT_TRUE(model->training());
   const c10::NoGradGuard no_grad;
   model->set_training(false);

@@ -41,7 +41,9 @@ TEST(TorchReadsWeights, StrictlyAndWritesThemBack) {
     model->forward(batch.inputs);  // so that running statistics are not the first ones
     Plan plan;
     plan.training.model = oracle.spec;
-    write_weights(folder.path(), *model, plan);
+    std::vector<Parameter> parameters;
+    for (const auto& [parameter, tensor] : model->parameters()) parameters.push_back({parameter, tensor});
+    write_weights(folder.path(), parameters, model->buffers(), plan);
     model->set_training(false);
     const std::vector<double> expected = to_list(model->forward(batch.inputs).contiguous());
 

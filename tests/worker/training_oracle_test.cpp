@@ -1,5 +1,5 @@
 // Optimizers, clipping, accumulation and schedules against PyTorch's own numbers (tests/oracle/training.py), through
-// the parts that a worker uses: model, schedule, exchanger with its clip, optimizer.
+// the parts that a worker uses: model, schedule, exchanger with its clip and its rule.
 
 #include <ATen/ATen.h>
 #include <c10/core/GradMode.h>
@@ -14,9 +14,9 @@
 #include "jobs/shares.hpp"
 #include "jobs/spec_words.hpp"
 #include "tests/support/formula.hpp"
+#include "worker/clip.hpp"
 #include "worker/exchanger.hpp"
 #include "worker/lap_clock.hpp"
-#include "worker/optimizer.hpp"
 #include "worker/rank_context.hpp"
 #include "worker/watchdog.hpp"
 
@@ -40,27 +40,12 @@ std::vector<double> flat(const std::vector<at::Tensor>& tensors) {
   return all;
 }
 
-/// Shows what the real one was given in the last step.
-class WatchedOptimizer final : public Optimizer {
- public:
-  WatchedOptimizer(std::unique_ptr<Optimizer> inner, std::vector<at::Tensor>& given)
-      : inner_(std::move(inner)), given_(given) {}
-  void apply(std::size_t parameter, const at::Tensor& mean_gradient, double learning_rate) override {
-    given_.at(parameter) = mean_gradient.clone();
-    inner_->apply(parameter, mean_gradient, learning_rate);
-  }
-
- private:
-  std::unique_ptr<Optimizer> inner_;
-  std::vector<at::Tensor>& given_;
-};
-
 /// The small mlp with formula weights, one rank's exchanger around it.
 class SmallTraining {
  public:
   SmallTraining(const OptimizerSpec& optimizer, std::optional<double> clip_norm, std::int64_t accumulate,
                 Precision precision)
-      : accumulate_(accumulate) {
+      : clip_norm_(clip_norm), accumulate_(accumulate) {
     DatasetIndex data;
     data.sample_shape = {1, 3, 4};
     data.classes = kClasses;
@@ -74,15 +59,13 @@ class SmallTraining {
       parameters.push_back({name, tensor});
     }
     type_ = parameters[0].tensor.scalar_type();
-    gradients_.resize(parameters.size());
-    exchanger_ = make_solo_exchanger(
-        {.parameters = parameters,
-         .limits = {},
-         .clip_norm = clip_norm,
-         .optimizer = std::make_unique<WatchedOptimizer>(make_optimizer(optimizer, parameters), gradients_),
-         .clock = clock_,
-         .watchdog = watchdog_,
-         .ranks = *ranks_});
+    exchanger_ = make_node_exchanger(
+        {.parameters = parameters, .clip_norm = clip_norm, .clock = clock_, .watchdog = watchdog_, .ranks = *ranks_},
+        optimizer);
+    for (std::size_t i = 0; i < parameters.size(); ++i) {
+      gradients_.push_back(at::zeros_like(parameters[i].tensor));
+      parameters[i].tensor.register_hook([this, i](const at::Tensor& gradient) { gradients_[i].add_(gradient); });
+    }
   }
 
   double step(std::int64_t number, double rate) {
@@ -90,6 +73,7 @@ class SmallTraining {
     at::Tensor labels = at::empty({kBatch}, at::kLong);
     for (std::int64_t i = 0; i < kBatch; ++i) labels[i] = test::formula_label(200 + number, i, kClasses);
     exchanger_->begin_step(number + 1, kBatch, rate);
+    for (at::Tensor& gradient : gradients_) gradient.zero_();
     double loss = 0;
     for (std::int64_t part = 0; part < accumulate_; ++part) {
       exchanger_->begin_pass(part + 1 == accumulate_);
@@ -107,7 +91,12 @@ class SmallTraining {
     for (const auto& [name, tensor] : model_->parameters()) tensors.push_back(tensor);
     return flat(tensors);
   }
-  std::vector<double> gradients() const { return flat(gradients_); }  // means, clipped, of the last step
+  /// Of the last step: autograd's, summed over its passes; then the mean, clipped.
+  std::vector<double> gradients() const {
+    for (const at::Tensor& gradient : gradients_) gradient.div_(kBatch);
+    if (clip_norm_) clip_to_norm(gradients_, *clip_norm_);
+    return flat(gradients_);
+  }
 
  private:
   static at::Tensor formula_tensor(std::int64_t number, at::IntArrayRef shape) {
@@ -117,6 +106,7 @@ class SmallTraining {
     return tensor;
   }
 
+  std::optional<double> clip_norm_;
   std::int64_t accumulate_;
   at::ScalarType type_ = at::kDouble;
   LapClock clock_;

@@ -1,0 +1,36 @@
+#pragma once
+// An exchanger around another one, for tests that change one of its parts.
+
+#include <memory>
+#include <utility>
+
+#include "worker/exchanger.hpp"
+
+namespace regatta::test {
+
+class WrappedExchanger : public Exchanger {
+ public:
+  explicit WrappedExchanger(std::unique_ptr<Exchanger> inner) : inner_(std::move(inner)) {}
+  const char* name() const override { return inner_->name(); }
+  int buckets() const override { return inner_->buckets(); }
+  std::int64_t gradient_bytes() const override { return inner_->gradient_bytes(); }
+  const std::string& bucket_plan_hash() const override { return inner_->bucket_plan_hash(); }
+  void begin_step(std::int64_t step, std::int64_t global_samples, double learning_rate) override {
+    inner_->begin_step(step, global_samples, learning_rate);
+  }
+  void begin_pass(bool last) override { inner_->begin_pass(last); }
+  void bucket_ready(int bucket) override { inner_->bucket_ready(bucket); }
+  StepOutcome finish_step(const StepVotes& votes) override { return inner_->finish_step(votes); }
+  void allreduce_now(std::span<double> values) override { inner_->allreduce_now(values); }
+  std::vector<Parameter> weights() const override { return inner_->weights(); }
+  std::vector<double> take_waits() override { return inner_->take_waits(); }
+  std::int64_t take_bytes_exchanged() override { return inner_->take_bytes_exchanged(); }
+
+ protected:
+  Exchanger& inner() { return *inner_; }
+
+ private:
+  std::unique_ptr<Exchanger> inner_;
+};
+
+}  // namespace regatta::test

@@ -1,0 +1,502 @@
+// The exchange inside a node. Two kinds of segments lie in memory that all ranks of the host map:
+//
+//   parameters   one segment a NUMA domain: what the models of that domain compute with
+//   gradients    one segment a rank: what it hands to the others
+//
+// laid out alike (node_layout.hpp). Each rank owns a slice of every bucket, with its optimizer state and, where the
+// model computes in bfloat16, its float32 masters. A rank keeps the gradient that autograd made and streams only the
+// others' slices into its segment. When all ranks have published a bucket, the owner of a slice sums it, applies the
+// rule, and streams the new weights into the parameters: during backward as buckets come, in order, and the rest at the
+// end of the step. That is safe because a gradient's hook runs after the last use of its parameter in backward, and all
+// ranks have published. Clipping needs the whole gradient first: then all of it happens at the end.
+//
+// Per rank two counts tell the others where it is: `published` (buckets since the start of the run) and `applied`
+// (steps). Nobody leaves a step before all have applied theirs, so nothing is overwritten while it is read. Votes lie
+// in two pages, used in turn: a rank may be writing those of the next step while another reads.
+
+#include <ATen/ATen.h>
+#include <ATen/Parallel.h>
+#include <c10/core/GradMode.h>
+#include <fmt/format.h>
+#include <sched.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <cstring>
+#include <map>
+#include <new>
+#include <sstream>
+
+#include "common/error.hpp"
+#include "worker/bucket_plan.hpp"
+#include "worker/clip.hpp"
+#include "worker/exchanger.hpp"
+#include "worker/gradient_capture.hpp"
+#include "worker/lap_clock.hpp"
+#include "worker/node_layout.hpp"
+#include "worker/node_sum.hpp"
+#include "worker/slice_kernels.hpp"
+
+namespace regatta {
+namespace {
+
+/// What a rank tells the others beside its gradients.
+struct RankBoard {
+  SharedCount published, applied;
+  alignas(kCacheLine) std::array<StepVotes, 2> votes;
+};
+
+Number number_of(at::ScalarType type) {
+  REGATTA_ENSURE(type == at::kFloat || type == at::kDouble || type == at::kBFloat16, "float, double or bfloat16");
+  if (type == at::kBFloat16) return Number::kBfloat16;
+  return type == at::kFloat ? Number::kFloat32 : Number::kFloat64;
+}
+
+/// The elements in the order in which they lie.
+at::Tensor in_storage_order(const at::Tensor& tensor) {
+  REGATTA_ENSURE(tensor.is_non_overlapping_and_dense(), "a tensor without gaps");
+  return tensor.as_strided({tensor.numel()}, {1});
+}
+
+bool same_layout(const at::Tensor& a, const at::Tensor& b) {
+  for (std::int64_t d = 0; d < a.dim(); ++d)  // the stride of a dimension of size 1 says nothing
+    if (a.size(d) != 1 && a.stride(d) != b.stride(d)) return false;
+  return true;
+}
+
+void expect_separate(const std::vector<Parameter>& parameters) {
+  std::map<const void*, const Parameter*> by_memory;
+  for (const Parameter& parameter : parameters) {
+    const auto [other, is_new] = by_memory.emplace(parameter.tensor.storage().data(), &parameter);
+    if (!is_new && parameter.tensor.numel() > 0)
+      throw ConfigError(
+          fmt::format("{} and {} are one tensor: tied weights are written while backward still needs them, "
+                      "so they cannot be exchanged in shared memory\n  Give each layer its own weights.",
+                      other->second->name, parameter.name));
+  }
+}
+
+const SliceKernels& kernels_named(const std::string& name) {
+  for (const SliceKernels* const kernels : slice_kernels())
+    if (name.empty() || name == kernels->name) return *kernels;
+  ensure_failed("kernels that run here", __FILE__, __LINE__, name);
+}
+
+int numa_domain_here() {
+  unsigned core = 0, domain = 0;
+  return ::getcpu(&core, &domain) == 0 ? static_cast<int>(domain) : 0;
+}
+
+/// Domains by local rank, numbered from 0 in the order of their first ranks.
+std::vector<int> domains_of_ranks(int own, RankContext& ranks) {
+  std::string joined;
+  for (const std::string& text : ranks.gather(std::to_string(own))) joined += text + " ";
+  std::istringstream in(ranks.broadcast(joined));
+  std::map<int, int> numbers;
+  std::vector<int> domains;
+  for (int domain = 0; in >> domain;)
+    domains.push_back(numbers.emplace(domain, static_cast<int>(numbers.size())).first->second);
+  return domains;
+}
+
+/// `body(begin, end)` over [0, count) in torch's threads, cut at cache lines.
+template <class Body>
+void in_threads(std::int64_t count, const Body& body) {
+  constexpr std::int64_t kWorthAThread = 1 << 16;
+  if (at::get_num_threads() == 1 || count < 2 * kWorthAThread) return body(0, count);
+  at::parallel_for(
+      0, (count + kSliceGrain - 1) / kSliceGrain, kWorthAThread / kSliceGrain,
+      [&](std::int64_t begin, std::int64_t end) { body(begin * kSliceGrain, std::min(end * kSliceGrain, count)); });
+}
+
+class NodeExchanger final : public Exchanger {
+ public:
+  NodeExchanger(ExchangerParts parts, const OptimizerSpec& rule, const NodeOptions& options)
+      : parts_(std::move(parts)),
+        rule_spec_(rule),
+        options_(options),
+        kernels_(kernels_named(options.kernels)),
+        rank_(parts_.ranks.local_rank()),
+        ranks_(parts_.ranks.local_size()),
+        policy_(wait_policy(ranks_, static_cast<int>(::sysconf(_SC_NPROCESSORS_ONLN)))),
+        layout_(make_node_layout(sizes(), parts_.limits.first_bytes)),
+        sum_(parts_.ranks, parts_.watchdog, policy_),
+        capture_(
+            parts_.parameters, buckets_of_parameters(), parts_.clock,
+            [this](std::size_t i, const at::Tensor& gradient) { publish(i, gradient); },
+            [this](int bucket) { bucket_ready(bucket); }) {
+    REGATTA_ENSURE(ranks_ == parts_.ranks.world_size(), "all ranks on one host");
+    expect_separate(parts_.parameters);
+    agree_on_bucket_plan(layout_.hash, parts_.ranks);
+    map_segments();
+    place_parameters();
+    allot_state();
+    parts_.ranks.node_barrier();  // from here on weights and boards are filled
+  }
+
+  const char* name() const override { return "node"; }
+  int buckets() const override { return static_cast<int>(layout_.buckets.size()); }
+  std::int64_t gradient_bytes() const override {
+    std::int64_t bytes = 0;
+    for (const Parameter& parameter : parts_.parameters) bytes += static_cast<std::int64_t>(parameter.tensor.nbytes());
+    return bytes;
+  }
+  const std::string& bucket_plan_hash() const override { return layout_.hash; }
+
+  void begin_step(std::int64_t step, std::int64_t global_samples, double learning_rate) override {
+    step_ = step;
+    rule_ = step_rule(rule_spec_, learning_rate, ++steps_);
+    global_samples_ = static_cast<double>(global_samples);
+    first_published_ = static_cast<std::uint32_t>(steps_ - 1) * static_cast<std::uint32_t>(layout_.buckets.size());
+    ready_.assign(layout_.buckets.size(), false);
+    published_ = applied_ = 0;
+    capture_.begin_step();
+  }
+  void begin_pass(bool last) override { capture_.begin_pass(last); }
+
+  void bucket_ready(int bucket) override {
+    parts_.watchdog.post(step_, bucket, "backward");
+    ready_[static_cast<std::size_t>(bucket)] = true;
+    publish_ready();
+    if (!parts_.clip_norm)
+      while (applied_ < layout_.buckets.size() && all_published(applied_)) apply(applied_++);
+  }
+
+  StepOutcome finish_step(const StepVotes& votes) override {
+    const c10::NoGradGuard no_grad;
+    const Lap lap(parts_.clock, Phase::kExchange);
+    publish_missing();
+    const WatchedWait wait(parts_.watchdog, "exchange of gradients");
+    Duration waited{};
+    if (parts_.clip_norm) {
+      for (std::size_t b = 0; b < layout_.buckets.size(); ++b) {
+        waited += wait_for_bucket(b);
+        squares_ += add_up(b);
+      }
+      waited += clip();
+    }
+    for (; applied_ < layout_.buckets.size(); ++applied_) {
+      if (!parts_.clip_norm) waited += wait_for_bucket(applied_);
+      apply(applied_);
+    }
+    for (at::Tensor& gradient : own_) gradient.reset();
+    const StepOutcome outcome = meet(votes, waited);
+    if (ranks_ > 1) waits_.push_back(seconds(waited));
+    return outcome;
+  }
+
+  void allreduce_now(std::span<double> values) override {
+    const Lap lap(parts_.clock, Phase::kExchange);
+    const Duration waited = sum_.sum(values, "sum of metrics");
+    if (ranks_ > 1) waits_.push_back(seconds(waited));
+  }
+
+  std::vector<Parameter> weights() const override { return weights_; }
+  std::vector<double> take_waits() override { return std::exchange(waits_, {}); }
+  std::int64_t take_bytes_exchanged() override { return std::exchange(bytes_exchanged_, 0); }
+
+ private:
+  // ---- once
+
+  bool is_bf16(const Parameter& parameter) const { return options_.bf16_weights && parameter.may_be_bf16; }
+
+  std::vector<NodeParameter> sizes() const {
+    std::vector<NodeParameter> sizes;
+    for (const Parameter& parameter : parts_.parameters) {
+      const auto bytes = static_cast<std::int64_t>(parameter.tensor.element_size());
+      sizes.push_back({parameter.tensor.numel(), is_bf16(parameter) ? 2 : bytes});
+    }
+    return sizes;
+  }
+
+  std::vector<int> buckets_of_parameters() const {
+    std::vector<int> buckets;
+    for (const NodeSlot& slot : layout_.slots) buckets.push_back(slot.bucket);
+    return buckets;
+  }
+
+  void map_segments() {
+    RankContext& ranks = parts_.ranks;
+    const auto bytes = static_cast<std::size_t>(layout_.bytes);
+    const auto boards = static_cast<std::size_t>(ranks_) * sizeof(RankBoard);
+    boards_ = reinterpret_cast<RankBoard*>(ranks.node_shared(boards));
+    new (boards_ + rank_) RankBoard;
+    std::byte* const gradients = ranks.node_shared(ranks_ > 1 ? bytes * static_cast<std::size_t>(ranks_) : kCacheLine);
+    for (int r = 0; r < ranks_; ++r) gradients_.push_back(gradients + static_cast<std::size_t>(r) * bytes);
+
+    const std::vector<int> domains = domains_of_ranks(options_.numa_domain.value_or(numa_domain_here()), ranks);
+    const int count = 1 + *std::max_element(domains.begin(), domains.end());
+    std::byte* const parameters = ranks.node_shared(bytes * static_cast<std::size_t>(count));
+    for (int d = 0; d < count; ++d) parameters_.push_back(parameters + static_cast<std::size_t>(d) * bytes);
+    const auto own_place = domains.begin() + rank_;
+    domain_ = static_cast<std::size_t>(*own_place);
+    first_of_domain_ = std::find(domains.begin(), own_place, *own_place) == own_place;
+    if (std::any_of(parts_.parameters.begin(), parts_.parameters.end(), [&](const auto& p) { return is_bf16(p); }))
+      masters_ = ranks.node_shared(static_cast<std::size_t>(layout_.elements) * sizeof(float));
+  }
+
+  /// Weights move into shared memory; whoever writes a page first has it in its own domain.
+  void place_parameters() {
+    const c10::NoGradGuard no_grad;
+    for (std::size_t i = 0; i < parts_.parameters.size(); ++i) {
+      Parameter& parameter = parts_.parameters[i];
+      REGATTA_ENSURE(parameter.tensor.scalar_type() != at::kBFloat16, "weights that are trained in float or double");
+      const at::Tensor given = in_storage_order(parameter.tensor.detach());
+      const auto options = given.options().dtype(is_bf16(parameter) ? at::kBFloat16 : given.scalar_type());
+      const at::Tensor shared = at::from_blob(segment_at(parameters_[domain_], i), parameter.tensor.sizes(),
+                                              parameter.tensor.strides(), options);
+      if (first_of_domain_) in_storage_order(shared).copy_(given);
+      weights_.push_back(parameter);
+      if (is_bf16(parameter)) {
+        const Slice own = own_slice(i);
+        const at::Tensor master =
+            at::from_blob(master_at(i), parameter.tensor.sizes(), parameter.tensor.strides(), given.options());
+        in_storage_order(master).slice(0, own.begin, own.end).copy_(given.slice(0, own.begin, own.end));
+        weights_.back().tensor = master;
+      }
+      parameter.tensor.set_data(shared);
+    }
+    own_.resize(parts_.parameters.size());
+  }
+
+  /// Momentum, squares, and sums to clip: of this rank's slices, one after the other.
+  void allot_state() {
+    std::int64_t elements = 0;
+    for (const NodeBucket& bucket : layout_.buckets) {
+      first_state_.push_back(elements);
+      elements += slice_of(bucket, rank_, ranks_).size();
+    }
+    const StepRule rule = step_rule(rule_spec_, 0, 1);
+    const at::TensorOptions options = weights_[0].tensor.options().requires_grad(false);
+    if (rule.has_momentum()) momentum_ = at::zeros({elements}, options);
+    if (rule.has_square()) square_ = at::zeros({elements}, options);
+    if (parts_.clip_norm) totals_ = at::empty({elements}, options);
+  }
+
+  // ---- where things lie
+
+  std::byte* segment_at(std::byte* segment, std::size_t parameter) const {
+    const NodeSlot& slot = layout_.slots[parameter];
+    const NodeBucket& bucket = layout_.buckets[static_cast<std::size_t>(slot.bucket)];
+    return segment + bucket.first_byte + slot.begin * bucket.element_bytes;
+  }
+  std::byte* master_at(std::size_t parameter) const {
+    const NodeSlot& slot = layout_.slots[parameter];
+    const NodeBucket& bucket = layout_.buckets[static_cast<std::size_t>(slot.bucket)];
+    return masters_ + (bucket.first_element + slot.begin) * static_cast<std::int64_t>(sizeof(float));
+  }
+  Slice own_slice(std::size_t parameter) const {
+    const NodeSlot& slot = layout_.slots[parameter];
+    return slice_within(slice_of(layout_.buckets[static_cast<std::size_t>(slot.bucket)], rank_, ranks_), slot);
+  }
+
+  // ---- publishing
+
+  void publish(std::size_t i, const at::Tensor& gradient) {
+    const c10::NoGradGuard no_grad;
+    const at::Tensor& parameter = parts_.parameters[i].tensor;
+    REGATTA_ENSURE(gradient.scalar_type() == parameter.scalar_type(), "a gradient in its parameter's numbers");
+    own_[i] = gradient;
+    if (!same_layout(gradient, parameter)) own_[i] = at::empty_like(parameter).copy_(gradient);
+    if (ranks_ == 1) return;
+    const auto* const from = static_cast<const std::byte*>(own_[i].const_data_ptr());
+    std::byte* const to = segment_at(gradients_[static_cast<std::size_t>(rank_)], i);
+    const auto bytes = static_cast<std::int64_t>(parameter.element_size());
+    const Slice own = own_slice(i);
+    for (const Slice& others : {Slice{0, own.begin}, Slice{own.end, parameter.numel()}}) {
+      copy_out(to + others.begin * bytes, from + others.begin * bytes, others.size() * bytes);
+      bytes_exchanged_ += others.size() * bytes;
+    }
+    if (own.size() == 0) own_[i].reset();
+  }
+
+  void copy_out(std::byte* to, const std::byte* from, std::int64_t bytes) const {
+    if (options_.streaming_stores)
+      kernels_.copy(to, from, static_cast<std::size_t>(bytes));
+    else if (bytes > 0)
+      std::memcpy(to, from, static_cast<std::size_t>(bytes));
+  }
+
+  /// Others look at one count: buckets are told in order.
+  void publish_ready() {
+    const std::size_t before = published_;
+    while (published_ < ready_.size() && ready_[published_]) ++published_;
+    if (published_ == before) return;
+    streams_done();
+    raise_to(boards_[rank_].published, first_published_ + static_cast<std::uint32_t>(published_));
+  }
+
+  /// What passes before the last one left, and zeros where this rank had no samples.
+  void publish_missing() {
+    capture_.finish();
+    for (std::size_t i = 0; i < parts_.parameters.size(); ++i)
+      if (!capture_.has(i)) publish(i, at::zeros_like(parts_.parameters[i].tensor));
+    ready_.assign(ready_.size(), true);
+    publish_ready();
+  }
+
+  bool all_published(std::size_t bucket) const {
+    const std::uint32_t wanted = first_published_ + static_cast<std::uint32_t>(bucket) + 1;
+    return std::all_of(boards_, boards_ + ranks_,
+                       [&](const RankBoard& board) { return has_reached(board.published, wanted); });
+  }
+
+  Duration wait_for_bucket(std::size_t bucket) {
+    parts_.watchdog.post(step_, static_cast<int>(bucket), "exchange");
+    Duration waited{};
+    for (int r = 0; r < ranks_; ++r)
+      waited += wait_until(boards_[r].published, first_published_ + static_cast<std::uint32_t>(bucket) + 1, policy_);
+    return waited;
+  }
+
+  // ---- applying
+
+  /// Calls `use(parameter, slice within it, first state)` for what this rank owns of the bucket.
+  template <class Use>
+  void for_own_slices(std::size_t bucket, const Use& use) const {
+    const Slice slice = slice_of(layout_.buckets[bucket], rank_, ranks_);
+    for (const std::size_t i : layout_.buckets[bucket].parameters) {
+      const Slice own = slice_within(slice, layout_.slots[i]);
+      if (own.size() > 0) use(i, own, first_state_[bucket] + layout_.slots[i].begin + own.begin - slice.begin);
+    }
+  }
+
+  /// By rank, from `begin` on.
+  std::vector<const std::byte*> gradients_at(std::size_t parameter, std::int64_t begin) const {
+    const std::int64_t offset = begin * static_cast<std::int64_t>(own_[parameter].element_size());
+    std::vector<const std::byte*> gradients;
+    for (int r = 0; r < ranks_; ++r)
+      gradients.push_back(segment_at(gradients_[static_cast<std::size_t>(r)], parameter) + offset);
+    gradients[static_cast<std::size_t>(rank_)] =
+        static_cast<const std::byte*>(own_[parameter].const_data_ptr()) + offset;
+    return gradients;
+  }
+
+  static std::byte* at(const at::Tensor& state, std::int64_t element) {
+    if (!state.defined()) return nullptr;
+    return static_cast<std::byte*>(state.mutable_data_ptr()) +
+           element * static_cast<std::int64_t>(state.element_size());
+  }
+
+  void apply(std::size_t bucket) {
+    const Lap lap(parts_.clock, Phase::kOptimizer);
+    for_own_slices(bucket, [&](std::size_t i, const Slice& own, std::int64_t state) {
+      in_threads(own.size(), [&](std::int64_t begin, std::int64_t end) {
+        update(i, {own.begin + begin, own.begin + end}, state + begin);
+      });
+      own_[i].reset();
+    });
+  }
+
+  void update(std::size_t i, const Slice& own, std::int64_t state) const {
+    const at::Tensor& parameter = parts_.parameters[i].tensor;
+    const at::Tensor& weights = weights_[i].tensor;
+    const auto bytes = static_cast<std::int64_t>(parameter.element_size());
+    std::vector<const std::byte*> gradients;
+    if (parts_.clip_norm)
+      gradients.push_back(at(totals_, state));
+    else
+      gradients = gradients_at(i, own.begin);
+    std::vector<std::byte*> working;
+    for (std::byte* const segment : parameters_) working.push_back(segment_at(segment, i) + own.begin * bytes);
+    const Number weight_number = number_of(weights.scalar_type()), working_number = number_of(parameter.scalar_type());
+    kernels_.update({.count = own.size(),
+                     .gradient_number = parts_.clip_norm ? weight_number : working_number,
+                     .gradients = gradients,
+                     .scale = parts_.clip_norm ? clip_scale_ : 1 / global_samples_,
+                     .weight_number = weight_number,
+                     .weights = at(weights, own.begin),
+                     .working_number = working_number,
+                     .working = working,
+                     .momentum = at(momentum_, state),
+                     .square = at(square_, state),
+                     .streaming = options_.streaming_stores},
+                    rule_);
+  }
+
+  // ---- clipping
+
+  /// Mean gradients of this rank's slices; the sum of their squares.
+  double add_up(std::size_t bucket) const {
+    double squares = 0;
+    for_own_slices(bucket, [&](std::size_t i, const Slice& own, std::int64_t state) {
+      squares += kernels_.sum({.count = own.size(),
+                               .gradient_number = number_of(own_[i].scalar_type()),
+                               .gradients = gradients_at(i, own.begin),
+                               .scale = 1 / global_samples_,
+                               .total_number = number_of(totals_.scalar_type()),
+                               .total = at(totals_, state)});
+    });
+    return squares;
+  }
+
+  /// By the norm of the whole, as clip.hpp.
+  Duration clip() {
+    std::array<double, 1> squares{std::exchange(squares_, 0)};
+    const Duration waited = sum_.sum(squares, "norm of the gradient");
+    clip_scale_ = clip_scale(std::sqrt(squares[0]), *parts_.clip_norm);
+    return waited;
+  }
+
+  // ---- the end of a step
+
+  StepOutcome meet(const StepVotes& votes, Duration& waited) {
+    const std::size_t page = static_cast<std::size_t>(steps_) % 2;
+    boards_[rank_].votes[page] = votes;
+    streams_done();
+    raise_to(boards_[rank_].applied, static_cast<std::uint32_t>(steps_));
+    parts_.watchdog.post(step_, -1, "exchange");
+    StepVotes all{.budget = boards_[0].votes[page].budget};
+    for (int r = 0; r < ranks_; ++r) {
+      waited += wait_until(boards_[r].applied, static_cast<std::uint32_t>(steps_), policy_);
+      const StepVotes& from = boards_[r].votes[page];
+      all.loss_sum += from.loss_sum;
+      all.stop += from.stop;
+      all.budget = std::max(all.budget, from.budget);
+      all.failed += from.failed;
+    }
+    StepOutcome outcome{.loss = all.loss_sum / global_samples_, .stop = all.stop > 0, .budget = all.budget};
+    outcome.failed = all.failed > 0 || !std::isfinite(outcome.loss);
+    return outcome;
+  }
+
+  ExchangerParts parts_;
+  OptimizerSpec rule_spec_;
+  NodeOptions options_;
+  const SliceKernels& kernels_;
+  int rank_, ranks_;  // on this host, which is the world
+  WaitPolicy policy_;
+  NodeLayout layout_;
+  NodeSum sum_;
+
+  RankBoard* boards_ = nullptr;                     // by rank, as the gradients
+  std::vector<std::byte*> gradients_, parameters_;  // segments by rank; by domain
+  std::byte* masters_ = nullptr;                    // float32, by element; null without bfloat16
+  std::size_t domain_ = 0;
+  bool first_of_domain_ = false;
+  std::vector<Parameter> weights_;         // the same tensors as the parameters', or masters
+  std::vector<std::int64_t> first_state_;  // of this rank's slice, by bucket
+  at::Tensor momentum_, square_, totals_;
+
+  std::int64_t step_ = 0, steps_ = 0;  // as the trainer counts; since this object was made
+  StepRule rule_;
+  double global_samples_ = 1, squares_ = 0, clip_scale_ = 1;
+  std::uint32_t first_published_ = 0;        // buckets published before this step
+  std::vector<bool> ready_;                  // by bucket
+  std::size_t published_ = 0, applied_ = 0;  // buckets of this step
+  std::vector<at::Tensor> own_;              // gradients as autograd made them, until they are applied
+  std::vector<double> waits_;                // seconds by collective
+  std::int64_t bytes_exchanged_ = 0;
+  GradientCapture capture_;
+};
+
+}  // namespace
+
+std::unique_ptr<Exchanger> make_node_exchanger(ExchangerParts parts, const OptimizerSpec& rule,
+                                               const NodeOptions& options) {
+  return std::make_unique<NodeExchanger>(std::move(parts), rule, options);
+}
+
+}  // namespace regatta
