@@ -167,6 +167,12 @@ Json body_json(const record::Stop& stop) {
   if (stop.cost_decision)
     body["cost_decision"] = {{"limit_usd", to_decimal(stop.cost_decision->limit)},
                              {"accrued_usd", to_decimal(stop.cost_decision->accrued)}};
+  if (stop.memory)
+    body["memory"] = {{"peak_bytes", stop.memory->peak_bytes},
+                      {"held_bytes", stop.memory->held_bytes},
+                      {"blocks_reused", stop.memory->blocks_reused},
+                      {"blocks_made", stop.memory->blocks_made},
+                      {"returned_bytes", stop.memory->returned_bytes}};
   return body;
 }
 
@@ -176,6 +182,12 @@ record::Stop stop_from(const Json& json) {
                     json_get<std::int64_t>(json, "steps"),  json_get<double>(json, "node_seconds")};
   if (const auto decision = json.find("cost_decision"); decision != json.end())
     stop.cost_decision = record::CostDecision{json_usd(*decision, "limit_usd"), json_usd(*decision, "accrued_usd")};
+  if (const auto memory = json.find("memory"); memory != json.end() && !memory->is_null())
+    stop.memory = record::Memory{.peak_bytes = json_get<std::int64_t>(*memory, "peak_bytes"),
+                                 .held_bytes = json_get<std::int64_t>(*memory, "held_bytes"),
+                                 .blocks_reused = json_get<std::int64_t>(*memory, "blocks_reused"),
+                                 .blocks_made = json_get<std::int64_t>(*memory, "blocks_made"),
+                                 .returned_bytes = json_get<std::int64_t>(*memory, "returned_bytes")};
   return stop;
 }
 

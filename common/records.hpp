@@ -84,6 +84,14 @@ struct Heartbeat {
 struct StepTimes {
   double median = 0, p99 = 0;  ///< seconds
 };
+/// Large tensors of one rank, as its allocator's cache counts them.
+struct Memory {
+  std::int64_t peak_bytes = 0;  ///< in use at once, at most
+  std::int64_t held_bytes = 0;  ///< in use or kept for reuse, now
+  std::int64_t blocks_reused = 0;
+  std::int64_t blocks_made = 0;     ///< the kernel had to supply their memory
+  std::int64_t returned_bytes = 0;  ///< given back to the kernel, in all
+};
 /// Why and when max_cost_usd ended a run: what it had cost when the ranks decided. What follows is billed too.
 struct CostDecision {
   NanoUsd limit, accrued;
@@ -116,6 +124,7 @@ struct Stop {
   std::int64_t steps = 0;
   double node_seconds = 0;
   std::optional<CostDecision> cost_decision;  ///< reason max_cost_usd
+  std::optional<Memory> memory;               ///< of rank 0; nothing without the cache
 };
 /// A type this version does not know: kept as it came.
 struct Unknown {

@@ -67,6 +67,16 @@ std::string cost_words(const record::Stop& stop) {
                      to_decimal(stop.cost_decision->limit), stop.steps, to_decimal(stop.cost_decision->accrued));
 }
 
+std::string bytes_text(std::int64_t bytes) {
+  return fmt::format("{:.1f} MB", static_cast<double>(bytes) / 1e6);
+}
+
+std::string memory_words(const record::Memory& memory) {
+  return fmt::format("rank 0's large tensors: at most {}, held {}; blocks reused {}, made {}; given back {}",
+                     bytes_text(memory.peak_bytes), bytes_text(memory.held_bytes), memory.blocks_reused,
+                     memory.blocks_made, bytes_text(memory.returned_bytes));
+}
+
 std::string attempt_page(const AttemptState& attempt, bool colour) {
   std::string text = fmt::format("\n{}\n", painted(fmt::format("attempt {}", attempt.attempt), Style::kBold, colour));
   if (attempt.launched_at) text += field("launched", when_text(*attempt.launched_at) + " UTC");
@@ -77,6 +87,7 @@ std::string attempt_page(const AttemptState& attempt, bool colour) {
   if (!attempt.exit_message.empty()) exit += ": " + attempt.exit_message;
   text += field("exit", exit);
   if (attempt.stop && attempt.stop->cost_decision) text += field("cost limit", cost_words(*attempt.stop));
+  if (attempt.stop && attempt.stop->memory) text += field("memory", memory_words(*attempt.stop->memory));
   text += field("command", fmt::format("{}", fmt::join(attempt.argv, " ")));
   if (attempt.start) {
     for (const auto& warning : attempt.start->warnings) text += field("warning", warning);

@@ -7,6 +7,8 @@
 #include <thread>
 #include <variant>
 
+#include "worker/allocator.hpp"
+
 namespace regatta {
 
 namespace {
@@ -61,7 +63,8 @@ void AttemptRecord::close(const TrainingResult& result, const std::string& messa
                               .epochs = result.epochs,
                               .steps = result.steps,
                               .node_seconds = plan_.placement.nodes * wall_s,
-                              .cost_decision = result.cost_decision});
+                              .cost_decision = result.cost_decision,
+                              .memory = allocator_memory()});
   closed_ = true;
 }
 

@@ -19,6 +19,7 @@
 #include "jobs/model_layout.hpp"
 #include "jobs/plan_files.hpp"
 #include "jobs/shares.hpp"
+#include "worker/allocator.hpp"
 #include "worker/attempt_record.hpp"
 #include "worker/failure.hpp"
 #include "worker/hand_plan.hpp"
@@ -63,6 +64,7 @@ class Worker {
     try {
       watchdog_.share_posts(ranks_);
       read_features();
+      use_caching_allocator(features_.has(Feature::kAllocator));  // before the first tensor
       get_plan();
       open_folder();
       const ExitCode code = train_plan();
@@ -184,6 +186,7 @@ class Worker {
     const auto batches = make_batches(data);
     const auto evaluation = make_evaluation(data);
     write_start(*model, *exchanger, kernels, warnings);
+    return_idle_memory();  // weights are drawn in double: no step needs such tensors
     watchdog_.set_deadline(spec.deadline_s ? from_seconds(*spec.deadline_s) : kFirstDeadline);
 
     const TrainingResult result = train({.plan = plan_,

@@ -58,17 +58,20 @@ std::vector<RecordBody> bodies() {
                       .kernels = {{{"inputs", 784}, {"outputs", 10}, {"onednn", {"forward"}}}},
                       .startup_s = 0.75,
                       .warnings = {"two ranks on \"one\" core\n"}};
-  return {start,
-          record::FirstStep{.startup_s = 0.875},
-          record::Early{.losses = {2.5, kNan, 2.25}},
-          record::Shares{.from_epoch = 2, .weights = {3, 1}},
-          record::Heartbeat{.epoch = 1, .step = 100, .loss = kNan, .samples = 12'800, .node_seconds = 1.5},
-          some_epoch(),
-          record::Stop{.reason = "epochs", .exit_code = 0, .message = "", .epochs = 1, .steps = 469, .node_seconds = 5},
-          record::Stop{.reason = "max_cost_usd",
-                       .steps = 7,
-                       .node_seconds = 5,
-                       .cost_decision = record::CostDecision{.limit = NanoUsd{10}, .accrued = NanoUsd{11}}}};
+  return {
+      start,
+      record::FirstStep{.startup_s = 0.875},
+      record::Early{.losses = {2.5, kNan, 2.25}},
+      record::Shares{.from_epoch = 2, .weights = {3, 1}},
+      record::Heartbeat{.epoch = 1, .step = 100, .loss = kNan, .samples = 12'800, .node_seconds = 1.5},
+      some_epoch(),
+      record::Stop{.reason = "epochs", .exit_code = 0, .message = "", .epochs = 1, .steps = 469, .node_seconds = 5},
+      record::Stop{.reason = "max_cost_usd",
+                   .steps = 7,
+                   .node_seconds = 5,
+                   .cost_decision = record::CostDecision{.limit = NanoUsd{10}, .accrued = NanoUsd{11}},
+                   .memory = record::Memory{
+                       .peak_bytes = 1, .held_bytes = 2, .blocks_reused = 3, .blocks_made = 4, .returned_bytes = 5}}};
 }
 
 JournalLine line_of(RecordBody body, std::int64_t seq) {

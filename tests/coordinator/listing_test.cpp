@@ -175,6 +175,8 @@ TEST(ShowPage, TellsARunsStory) {
   for (const char* words :
        {"status         done: epochs", "pool here: 1 node, 1 rank x 1 thread, mpi",
         "$0.09 a node and hour, by slot, measured: a test's own, 2025-07-01", "held           10.0 s",
+        "memory         rank 0's large tensors: at most 36.6 MB, held 44.3 MB; blocks reused 1799, made 26; given back "
+        "0.5 MB",
         "command        regatta-worker --plan p", "98.00 %", "total    0.000125000", "compute  0.000100000"})
     EXPECT_THAT(page, HasSubstr(words));
   EXPECT_THAT(to_page(state.comparisons.begin()->second, state, false), HasSubstr("regatta compare 01JZC1"));

@@ -82,7 +82,12 @@ record::Epoch epoch_record(int number, double wall_s, double accuracy) {
 }
 
 record::Stop stop_record(int exit_code, const std::string& reason) {
-  return {.reason = reason, .exit_code = exit_code, .epochs = 2, .steps = 938, .node_seconds = 9};
+  return {.reason = reason,
+          .exit_code = exit_code,
+          .epochs = 2,
+          .steps = 938,
+          .node_seconds = 9,
+          .memory = record::Memory{36'600'000, 44'300'000, 1'799, 26, 500'000}};
 }
 
 Owner owner(std::int64_t pid, std::int64_t fence) {

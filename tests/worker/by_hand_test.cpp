@@ -119,6 +119,26 @@ TEST_F(WorkerRuns, RefusesRanksWithDifferentPartsSwitchedOff) {
   EXPECT_EQ(count_of("REGATTA_WITHOUT is \"\" here and \"allocator\" on rank 0", ended.err), 1) << ended.text();
 }
 
+TEST_F(WorkerRuns, TheAllocatorChangesNoBit) {
+  std::string text = read_file(job(2));
+  text.replace(text.find("[16]"), 4, "[512, 512]");  // tensors of up to 1 MB
+  const fs::path large = folder_.write("job.yaml", text), without = folder_.path() / "without";
+  options_.environment["REGATTA_WITHOUT"] = "onednn_linear";  // which is chosen by measuring
+  ASSERT_EQ(run({worker(), large.string(), "--run-dir", run_dir().string()}, options_).exit_code, 0);
+  options_.environment["REGATTA_WITHOUT"] = "allocator,onednn_linear";
+  ASSERT_EQ(run({worker(), large.string(), "--run-dir", without.string()}, options_).exit_code, 0);
+  EXPECT_EQ(xxh3_file_hex(run_dir() / "weights.safetensors"), xxh3_file_hex(without / "weights.safetensors"));
+
+  const auto memory = std::get<record::Stop>(journal().back().body).memory;
+  ASSERT_TRUE(memory);
+  EXPECT_GT(memory->peak_bytes, 2 * 4 * 512 * 512) << "weights and gradients";
+  EXPECT_LT(memory->held_bytes, 2 * memory->peak_bytes);
+  EXPECT_GT(memory->blocks_reused, 10 * memory->blocks_made) << "a step uses what the one before left";
+  EXPECT_GE(memory->returned_bytes, 8 * 512 * 512) << "weights drawn in double";
+  const auto lines = parse_journal(read_file(without / "attempt-1/journal.jsonl"));
+  EXPECT_FALSE(std::get<record::Stop>(lines.back().body).memory);
+}
+
 TEST_F(WorkerRuns, WithoutARunDirectoryItIsKeptAtHome) {
   options_.environment["REGATTA_HOME"] = (folder_.path() / "home").string();
   ASSERT_EQ(run({worker(), job(1).string()}, options_).exit_code, 0);
