@@ -1,0 +1,173 @@
+// One mpirun of `./dev bench allreduce`: sums a buffer over all ranks through shared memory and with MPI_Allreduce,
+// in turns, and prints a JSON line a size: {"bytes", "window_s", "window_copied_s", "mpi_s"}, medians over rounds of
+// the slowest rank. Before each round every rank writes its buffers anew, after it the result is compared; neither is
+// timed.
+//
+//   window         gradients lie in the rank's segment already, the sum is read where it lies: what NodeExchanger does
+//                  with the slices that others own, for the whole buffer
+//   window_copied  from a private buffer into the segment, and the sum back into the private buffer
+//   mpi            MPI_Allreduce in place, on private memory
+//
+//   mpirun -np N bench_allreduce [ROUNDS]
+
+#include <sched.h>
+#include <unistd.h>
+
+#define OMPI_SKIP_MPICXX 1
+#include <mpi.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <new>
+#include <vector>
+
+#include "worker/node_layout.hpp"
+#include "worker/rank_context.hpp"
+#include "worker/shared_count.hpp"
+#include "worker/slice_kernels.hpp"
+
+namespace regatta {
+namespace {
+
+constexpr std::size_t kLeast = std::size_t{64} << 10, kMost = std::size_t{64} << 20;
+
+struct Board {
+  SharedCount published, summed;
+};
+
+class Windows {
+ public:
+  explicit Windows(RankContext& ranks)
+      : ranks_(ranks), policy_(wait_policy(ranks.local_size(), static_cast<int>(::sysconf(_SC_NPROCESSORS_ONLN)))) {
+    const auto count = static_cast<std::size_t>(ranks.local_size());
+    boards_ = reinterpret_cast<Board*>(ranks.node_shared(count * sizeof(Board)));
+    new (boards_ + ranks.local_rank()) Board;
+    std::byte* const segments = ranks.node_shared((count + 1) * kMost);
+    for (std::size_t r = 0; r < count; ++r) segments_.push_back(segments + r * kMost);
+    total_ = segments + count * kMost;
+    ranks.node_barrier();
+  }
+
+  float* own() const { return reinterpret_cast<float*>(segments_[static_cast<std::size_t>(ranks_.local_rank())]); }
+  const float* total() const { return reinterpret_cast<const float*>(total_); }
+
+  void sum(std::int64_t count) {
+    ++turn_;
+    meet(&Board::published);
+    const NodeBucket bucket{.elements = count};
+    const Slice own = slice_of(bucket, ranks_.local_rank(), ranks_.local_size());
+    std::vector<const std::byte*> from;
+    for (const std::byte* segment : segments_) from.push_back(segment + own.begin * 4);
+    slice_kernels()[0]->sum(
+        {.count = own.size(), .gradients = from, .total = total_ + own.begin * 4, .streaming = true});
+    meet(&Board::summed);
+  }
+
+  /// As above, from and to private memory.
+  void sum_copied(float* values, std::int64_t count) {
+    slice_kernels()[0]->copy(segments_[static_cast<std::size_t>(ranks_.local_rank())],
+                             reinterpret_cast<const std::byte*>(values), static_cast<std::size_t>(count) * 4);
+    sum(count);
+    std::memcpy(values, total_, static_cast<std::size_t>(count) * 4);
+  }
+
+ private:
+  void meet(SharedCount Board::*count) {
+    streams_done();
+    raise_to(boards_[ranks_.local_rank()].*count, turn_);
+    for (int r = 0; r < ranks_.local_size(); ++r) wait_until(boards_[r].*count, turn_, policy_);
+  }
+
+  RankContext& ranks_;
+  WaitPolicy policy_;
+  Board* boards_;
+  std::vector<std::byte*> segments_;
+  std::byte* total_;
+  std::uint32_t turn_ = 0;
+};
+
+template <class Pass>
+double timed(RankContext& ranks, const Pass& pass) {
+  ranks.barrier();
+  const auto start = std::chrono::steady_clock::now();
+  pass();
+  std::array<double, 1> took{seconds(std::chrono::steady_clock::now() - start)};
+  ranks.allreduce(took, Reduce::kMax);
+  return took[0];
+}
+
+double median(std::vector<double> values) {
+  std::nth_element(values.begin(), values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2), values.end());
+  return values[values.size() / 2];
+}
+
+void write_anew(float* values, std::int64_t count, int rank, int round) {
+  for (std::int64_t i = 0; i < count; ++i) values[i] = static_cast<float>((i + 3 * rank + round) % 1024);
+}
+
+void expect_sum(const float* values, std::int64_t count, int ranks, int round, const char* name) {
+  for (std::int64_t i = 0; i < count; ++i) {
+    float expected = 0;
+    for (int rank = 0; rank < ranks; ++rank) expected += static_cast<float>((i + 3 * rank + round) % 1024);
+    if (values[i] != expected) {
+      std::fprintf(stderr, "%s: element %ld is %g, not %g\n", name, static_cast<long>(i),
+                   static_cast<double>(values[i]), static_cast<double>(expected));
+      std::_Exit(1);
+    }
+  }
+}
+
+void pin(int rank) {
+  const long cores = ::sysconf(_SC_NPROCESSORS_ONLN);
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  CPU_SET(static_cast<std::size_t>(rank % cores), &set);
+  ::sched_setaffinity(0, sizeof set, &set);
+}
+
+int run(int rounds) {
+  Watchdog watchdog(std::chrono::seconds(120), [](const std::string& message) {
+    std::fprintf(stderr, "%s\n", message.c_str());
+    std::_Exit(13);
+  });
+  const auto ranks = make_mpi_context(launcher_variables(), watchdog);
+  pin(ranks->local_rank());
+  Windows windows(*ranks);
+  std::vector<float> own(kMost / 4);
+  const int rank = ranks->rank(), size = ranks->world_size();
+  for (std::size_t bytes = kLeast; bytes <= kMost; bytes *= 4) {
+    const auto count = static_cast<std::int64_t>(bytes / 4);
+    std::vector<double> window, copied, mpi;
+    for (int round = -1; round < rounds; ++round) {  // the first one warms up
+      write_anew(windows.own(), count, rank, round + 1);
+      const double in_window = timed(*ranks, [&] { windows.sum(count); });
+      expect_sum(windows.total(), count, size, round + 1, "window");
+      write_anew(own.data(), count, rank, round + 1);
+      const double in_copies = timed(*ranks, [&] { windows.sum_copied(own.data(), count); });
+      expect_sum(own.data(), count, size, round + 1, "window with copies");
+      write_anew(own.data(), count, rank, round + 1);
+      const double in_mpi = timed(*ranks, [&] {
+        MPI_Allreduce(MPI_IN_PLACE, own.data(), static_cast<int>(count), MPI_FLOAT, MPI_SUM, MPI_COMM_WORLD);
+      });
+      expect_sum(own.data(), count, size, round + 1, "MPI_Allreduce");
+      if (round < 0) continue;
+      window.push_back(in_window);
+      copied.push_back(in_copies);
+      mpi.push_back(in_mpi);
+    }
+    if (rank == 0)
+      std::printf("{\"bytes\": %zu, \"window_s\": %.9f, \"window_copied_s\": %.9f, \"mpi_s\": %.9f}\n", bytes,
+                  median(window), median(copied), median(mpi));
+  }
+  return 0;
+}
+
+}  // namespace
+}  // namespace regatta
+
+int main(int argc, char** argv) {
+  return regatta::run(argc > 1 ? std::atoi(argv[1]) : 21);
+}

@@ -1,0 +1,158 @@
+"""A training step of two ranks against PyTorch DDP's fastest, alternating; and what each part of ours brings.
+
+    ./dev bench step [--rounds 5] [--rows mlp32,mlp128,lstm16,resnet18x64] [--json]
+    ./dev bench step --features [--rows mlp32] [--rounds 5]
+
+The yardstick is ddp.py over gloo, two ranks x one thread. All its flags (and malloc kept from giving memory back) are tried
+once a precision, the fastest runs in the rounds, as does the plain one. Ours is a whole job under mpirun: data, journal,
+everything. Both figures are the median step of the slowest rank: a synchronous step ends on all ranks at once, so ours is
+the time from one end to the next. Beside each ratio stand our loss after the timed steps and MpiExchanger's after the same.
+"""
+import argparse
+import itertools
+import json
+import os
+import pathlib
+import tempfile
+
+import peers
+
+ROWS = {  # model, batch a rank, batches an epoch, the yardstick's steps; goals fp32, bf16, auto against plain
+    "mlp32": ("mlp", 32, 60, 60, (2.2, 3.6, 4.5)),
+    "mlp128": ("mlp", 128, 40, 40, (1.6, 2.3, 3.4)),
+    "lstm16": ("lstm", 16, 12, 12, (1.05, 1.35, 2.0)),
+    "resnet18x64": ("resnet18", 64, 5, 5, (1.04, 1.08, 2.05)),
+}
+DATA = {
+    "mlp": "{format: synthetic, samples: %d, shape: [1, 28, 28], classes: 10}",
+    "lstm": "{format: synthetic, samples: %d, length: 64, vocabulary: 65}",
+    "resnet18": "{format: synthetic, samples: %d, shape: [3, 32, 32], classes: 10}",
+}
+FEATURES = ["node_exchanger", "streaming_stores", "allocator", "onednn_linear", "bf16_weights"]
+RANKS, EPOCHS = 2, 3  # the last epoch is timed
+MALLOC = {"MALLOC_MMAP_THRESHOLD_": str(1 << 30), "MALLOC_TRIM_THRESHOLD_": str(2 << 30), "MALLOC_TOP_PAD_": str(64 << 20)}
+
+
+def measure_peer(model, batch, steps, flags, environment):
+    text = peers.run([peers.python(), peers.peer("ddp.py"), "--model", model, "--ranks", RANKS, "--threads", 1, "--batch",
+                      batch, "--steps", steps, *flags], env=dict(os.environ, **environment))
+    return json.loads(text.splitlines()[-1])["step_s_median"]
+
+
+def peer_variants(model, precision):
+    """{name: (flags, environment)}: every combination that the yardstick has for this model."""
+    switches = [("--fused", {}), ("malloc", MALLOC)] + ([("--channels-last", {})] if model == "resnet18" else [])
+    variants = {}
+    for chosen in itertools.product([False, True], repeat=len(switches)):
+        used = [switch for switch, on in zip(switches, chosen) if on]
+        flags = [name for name, _ in used if name.startswith("--")] + (["--bf16"] if precision == "bf16" else [])
+        environment = {key: value for _, extra in used for key, value in extra.items()}
+        variants[" ".join(name for name, _ in used) or "plain"] = (flags, environment)
+    return variants
+
+
+def measure_ours(model, batch, batches, precision, without=""):
+    with tempfile.TemporaryDirectory() as folder:
+        job = pathlib.Path(folder) / "job.yaml"
+        samples = RANKS * batch * batches * 10 // 9 + 1  # a tenth is test data
+        job.write_text(f"name: step\nmodel: {{kind: {model}}}\ndata: {DATA[model] % samples}\ntrain:\n"
+                       f"  batch: {RANKS * batch}\n  precision: {precision}\n  evaluate: never\n"
+                       "  optimizer: {kind: sgd, lr: 0.01, momentum: 0.9}\n"
+                       f"stop: {{epochs: {EPOCHS}}}\nconfigurations: [{{name: two, ranks: {RANKS}}}]\n")
+        environment = dict(os.environ, REGATTA_HOME=str(pathlib.Path(folder) / "home"), REGATTA_WITHOUT=without)
+        peers.run([peers.BIN / "regatta", "run", job, "--quiet"], env=environment)
+        journals = sorted(pathlib.Path(folder).glob("home/**/attempt-1/journal.jsonl"))
+        if len(journals) != 1:
+            raise SystemExit(f"one run leaves one journal, not {len(journals)}")
+        lines = [json.loads(line) for line in journals[0].read_text().splitlines()]
+    start = next(line for line in lines if line["type"] == "start")
+    last = [line for line in lines if line["type"] == "epoch"][-1]
+    return {"step": last["step_s"]["median"], "loss": last["train_loss"], "precision": start["precision"]}
+
+
+def line_latency():
+    cores = sorted(os.sched_getaffinity(0))[:2]
+    return float(peers.run([peers.BIN / "bench_line_latency", *cores])) if len(cores) == 2 else None
+
+
+def median_of(results, key="step"):
+    return peers.median([result[key] for result in results])
+
+
+def measure_row(name, rounds):
+    model, batch, batches, steps, goals = ROWS[name]
+    plain = peer_variants(model, "fp32")["plain"]
+    fastest = {}
+    for precision in ("fp32", "bf16"):
+        tried = {label: measure_peer(model, batch, steps, *variant)
+                 for label, variant in peer_variants(model, precision).items()}
+        fastest[precision] = min(tried, key=tried.get)
+    measures = {"ddp plain": lambda: {"step": measure_peer(model, batch, steps, *plain)}}
+    for precision in ("fp32", "bf16"):
+        variant = peer_variants(model, precision)[fastest[precision]]
+        measures[f"ddp {precision}"] = lambda variant=variant: {"step": measure_peer(model, batch, steps, *variant)}
+    for precision in ("fp32", "bf16", "auto"):
+        measures[f"ours {precision}"] = lambda precision=precision: measure_ours(model, batch, batches, precision)
+    results = peers.alternate(rounds, measures)
+    row = {"row": name, "line_latency_ns": line_latency(), "fastest": fastest, "ours": {}, "goals_met": True}
+    row["ddp_step_s"] = {key[4:]: median_of(found) for key, found in results.items() if key.startswith("ddp")}
+    for precision, goal in zip(("fp32", "bf16", "auto"), goals):
+        ours = results[f"ours {precision}"]
+        step = median_of(ours)
+        against = row["ddp_step_s"]["plain" if precision == "auto" else precision]
+        # Auto chooses once a machine: it is compared in the precision that it chose.
+        oracle = measure_ours(model, batch, batches, ours[-1]["precision"], "node_exchanger")
+        row["ours"][precision] = {"step_s": step, "ratio": against / step, "goal": goal, "loss": ours[-1]["loss"],
+                                  "mpi_loss": oracle["loss"], "precision": ours[-1]["precision"]}
+        row["goals_met"] = row["goals_met"] and against / step >= goal
+    return row
+
+
+def print_row(row):
+    ddp = row["ddp_step_s"]
+    print("{row}  line latency {line_latency_ns} ns  DDP plain {0:.2f} ms, fp32 {1:.2f} ({2}), bf16 {3:.2f} ({4})".format(
+        1e3 * ddp["plain"], 1e3 * ddp["fp32"], row["fastest"]["fp32"], 1e3 * ddp["bf16"], row["fastest"]["bf16"], **row))
+    for name, ours in row["ours"].items():
+        print("  {0:5} {1:8.2f} ms  {ratio:.2f}x (goal {goal}x)  loss {loss:.6f}, by MPI {mpi_loss:.6f}".format(
+            name, 1e3 * ours["step_s"], **ours), flush=True)
+
+
+def measure_features(name, rounds):
+    model, batch, batches, _, _ = ROWS[name]
+    row = {"row": name, "line_latency_ns": line_latency(), "features": {}}
+    for feature in FEATURES:
+        precision = "bf16" if feature == "bf16_weights" else "fp32"
+        results = peers.alternate(rounds, {"on": lambda: measure_ours(model, batch, batches, precision),
+                                           "off": lambda: measure_ours(model, batch, batches, precision, feature)})
+        row["features"][feature] = {"on_s": median_of(results["on"]), "off_s": median_of(results["off"]),
+                                    "ratio": median_of(results["off"]) / median_of(results["on"])}
+    return row
+
+
+def print_features(row):
+    print("{row}  line latency {line_latency_ns} ns".format(**row))
+    for feature, found in row["features"].items():
+        print("  {0:17} on {1:8.2f} ms  off {2:8.2f} ms  {ratio:.2f}x".format(
+            feature, 1e3 * found["on_s"], 1e3 * found["off_s"], **found), flush=True)
+
+
+def main():
+    parser = argparse.ArgumentParser(prog="./dev bench step", description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rows", default=",".join(ROWS))
+    parser.add_argument("--features", action="store_true", help="what each part brings: on against off")
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args()
+    rows = []
+    for name in options.rows.split(","):
+        row = measure_features(name, options.rounds) if options.features else measure_row(name, options.rounds)
+        rows.append(row)
+        if not options.json:
+            (print_features if options.features else print_row)(row)
+    if options.json:
+        print(json.dumps(rows, indent=2))
+    raise SystemExit(0 if options.features or all(row["goals_met"] for row in rows) else 1)
+
+
+if __name__ == "__main__":
+    main()
