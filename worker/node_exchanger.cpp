@@ -447,7 +447,7 @@ class NodeExchanger final : public Exchanger {
     boards_[rank_].votes[page] = votes;
     streams_done();
     raise_to(boards_[rank_].applied, static_cast<std::uint32_t>(steps_));
-    parts_.watchdog.post(step_, -1, "exchange");
+    parts_.watchdog.post(step_, buckets() - 1, "apply");  // somebody has not come past the last one
     StepVotes all{.budget = boards_[0].votes[page].budget};
     for (int r = 0; r < ranks_; ++r) {
       waited += wait_until(boards_[r].applied, static_cast<std::uint32_t>(steps_), policy_);

@@ -7,9 +7,13 @@
 #include <algorithm>
 #include <csignal>
 #include <fstream>
+#include <random>
 #include <set>
+#include <sstream>
+#include <thread>
 
 #include "common/files.hpp"
+#include "common/host.hpp"
 #include "tests/worker/worker_runs.hpp"
 
 namespace regatta::test {
@@ -17,6 +21,7 @@ namespace {
 
 using namespace std::chrono_literals;
 using testing::AllOf;
+using testing::ContainsRegex;
 using testing::HasSubstr;
 
 constexpr int kEndless = 1'000'000;  // epochs
@@ -169,6 +174,72 @@ TEST_F(WorkerRuns, ARankThatNeverComesIsNamedAtTheDeadline) {
   EXPECT_EQ(result()["status"], "failed");
 }
 
+/// Processor time of a process in seconds; what it was last where the process has gone.
+double cpu_s(pid_t pid, double before) {
+  std::ifstream file("/proc/" + std::to_string(pid) + "/stat");
+  std::string stat;
+  if (!std::getline(file, stat)) return before;
+  std::istringstream fields(stat.substr(stat.rfind(')') + 1));
+  std::string field;
+  for (int i = 3; i < 14; ++i) fields >> field;  // proc(5): utime is the 14th, stime the 15th
+  double user = 0, system = 0;
+  fields >> user >> system;
+  return (user + system) / static_cast<double>(::sysconf(_SC_CLK_TCK));
+}
+
+class Frozen : public WorkerRuns {
+ protected:
+  /// Stops a rank of two somewhere in its steps; the other one names it and leaves.
+  void freeze_one(std::mt19937& random) {
+    const fs::path file = folder_.write("wide.yaml",
+                                        "name: wide\nmodel: {kind: mlp, hidden: [512, 512]}\n"
+                                        "data: {format: synthetic, samples: 64000, shape: [1, 28, 28], classes: 10}\n"
+                                        "train: {batch: 64, deadline: 5s, evaluate: never}\nstop: {epochs: "
+                                        "1000}\nconfigurations: [{name: two, ranks: 2}]\n");
+    fs::remove_all(run_dir());
+    const std::set<std::string> before = forgotten_memory();
+    Process process(launch(2, worker(), {file.string()}), options_);
+    ASSERT_TRUE(journal_has("first_step")) << process.err();
+    std::this_thread::sleep_for(std::chrono::milliseconds(random() % 2000));
+    const int frozen = static_cast<int>(random() % 2);
+    const std::vector<pid_t> ranks = pids();
+    const pid_t victim = ranks.at(static_cast<std::size_t>(frozen)),
+                waiter = ranks.at(static_cast<std::size_t>(1 - frozen));
+    ASSERT_EQ(::kill(victim, SIGSTOP), 0);
+    const double start = cpu_s(waiter, 0);
+    double end = start;
+    const bool left = wait_until(
+        [&] {
+          end = cpu_s(waiter, end);
+          return !is_running(waiter);
+        },
+        15s);
+    EXPECT_TRUE(left) << "the waiter stays";
+    EXPECT_LT(end - start, 1.2) << "seconds of processor time";
+    ::kill(victim, SIGKILL);
+    const ProcessResult ended = process.wait(20s);
+    EXPECT_EQ(ended.exit_code, 13) << ended.text();
+    const std::string host = host_name(), name = "rank " + std::to_string(frozen) + " on " + host;
+    EXPECT_THAT(ended.err, ContainsRegex("rank " + std::to_string(1 - frozen) + " on " + host +
+                                         " waited .* at step [0-9]+, bucket [0-9]+"));
+    EXPECT_THAT(ended.err, ContainsRegex("Not arrived: " + name + " .*: step [0-9]+"));
+    EXPECT_TRUE(wait_until([&] {
+      const auto now = forgotten_memory();
+      return std::includes(before.begin(), before.end(), now.begin(), now.end());
+    })) << "shared memory stays";
+  }
+};
+
+TEST_F(Frozen, ARankIsNamedByTheOneThatWaits) {
+  std::mt19937 random(1);
+  freeze_one(random);
+}
+
+TEST_F(Frozen, LongTwentyTimesAtRandomSteps) {
+  std::mt19937 random(2);
+  for (int i = 0; i < 20 && !HasFailure(); ++i) freeze_one(random);
+}
+
 TEST_F(WorkerRuns, ASlowDiskAtTheEndIsNoDeadline) {
   options_.environment["REGATTA_TEST_FAIL"] = "0 0 end";
   const ProcessResult ended = run(launch(2, failing_worker(), {job(1, "deadline: 1").string()}), options_, 30s);
@@ -176,7 +247,7 @@ TEST_F(WorkerRuns, ASlowDiskAtTheEndIsNoDeadline) {
   EXPECT_EQ(result()["status"], "done");
 }
 
-TEST_F(WorkerRuns, ALongEvaluationGivesSignsOfLifeAndEndsWhenAsked) {
+TEST_F(WorkerRuns, AnEvaluationOfAMinuteGivesSignsOfLifeAndEndsWhenAsked) {
   // A step in ten has a batch of the test set: 300 of them, a minute.
   std::string text = read_file(job(kEndless, "deadline: 5"));
   text.replace(text.find("samples: 640"), 12, "samples: 24000");
