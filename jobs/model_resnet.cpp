@@ -8,6 +8,7 @@
 #include <optional>
 
 #include "jobs/batch_norm.hpp"
+#include "jobs/convolution.hpp"
 #include "jobs/linear.hpp"
 #include "jobs/model_families.hpp"
 
@@ -21,8 +22,7 @@ struct NormedConvolution {
       : weight(tensors.at(convolution + ".weight")), batch_norm(tensors, norm), stride(stride_of_it) {}
 
   at::Tensor forward(const at::Tensor& x, bool training, const SumOverRanks& sum) const {
-    const std::int64_t padding = weight.size(2) / 2;  // so that stride 1 keeps the image's size
-    return batch_norm.forward(at::conv2d(x, weight, {}, stride, padding), training, sum);
+    return batch_norm.forward(convolve(x, weight, stride), training, sum);
   }
 
   at::Tensor weight;  // (outputs, inputs, K, K)

@@ -8,18 +8,14 @@
 #include <c10/core/InferenceMode.h>
 #include <gmock/gmock.h>
 
-#include <functional>
+#include "tests/jobs/waves.hpp"
 
 namespace regatta {
 namespace {
 
-constexpr std::int64_t kInputs = 37, kOutputs = 23;
+using test::waves;
 
-/// Deterministic numbers without torch's generator.
-at::Tensor waves(at::IntArrayRef shape, double phase) {
-  const at::Tensor values = at::arange(at::empty(shape).numel(), at::kDouble);
-  return at::sin(values * 12.9898 + phase).view(shape);
-}
+constexpr std::int64_t kInputs = 37, kOutputs = 23;
 
 LinearKernels kernels(bool forward, bool input_gradient, bool weight_gradient) {
   return {{kInputs, kOutputs, forward, input_gradient, weight_gradient}};

@@ -8,9 +8,12 @@
 
 #include <cmath>
 
+#include "tests/jobs/waves.hpp"
+
 namespace regatta {
 namespace {
 
+using test::waves;
 using testing::ElementsAre;
 using testing::HasSubstr;
 
@@ -37,12 +40,6 @@ std::int64_t count(const Model& model) {
   std::int64_t elements = 0;
   for (const auto& [name, tensor] : model.parameters()) elements += tensor.numel();
   return elements;
-}
-
-/// Deterministic inputs without torch's generator.
-at::Tensor waves(at::IntArrayRef shape) {
-  at::Tensor values = at::arange(at::empty(shape).numel(), at::kDouble);
-  return at::sin(values * 12.9898).view(shape);
 }
 
 TEST(Models, CnnIsTheYardsticks) {
