@@ -1,9 +1,10 @@
 // `lstm`: characters to vectors, an LSTM over the sample, one linear layer over each of its outputs. at::lstm is what
-// nn.LSTM calls; on the CPU it takes oneDNN's kernels.
+// nn.LSTM calls; on the CPU it takes oneDNN's kernels. In bfloat16 the layers are our own.
 
 #include <ATen/ATen.h>
 
 #include "jobs/linear.hpp"
+#include "jobs/lstm_layer.hpp"
 #include "jobs/model_families.hpp"
 
 namespace regatta {
@@ -22,12 +23,26 @@ class Lstm final : public Model {
  private:
   at::Tensor compute(const at::Tensor& inputs) override {
     const at::Tensor x = at::embedding(embedding(), inputs);  // (B, L, embedding)
-    const auto layers = static_cast<std::int64_t>(recurrent_.size() / kTensorsPerLayer);
-    const std::int64_t hidden = recurrent_[1].size(1);
-    const at::Tensor zero = at::zeros({layers, inputs.size(0), hidden}, x.options());  // a sample begins with no memory
-    const at::Tensor y = std::get<0>(at::lstm(x, {zero, zero}, recurrent_, /*has_biases=*/true, layers, /*dropout=*/0,
-                                              training(), /*bidirectional=*/false, /*batch_first=*/true));
-    return last_.forward(y.flatten(0, 1));  // (B*L, classes)
+    return last_.forward(recurrence(x).flatten(0, 1));        // (B*L, classes)
+  }
+
+  /// (B, L, embedding) to (B, L, hidden)
+  at::Tensor recurrence(at::Tensor x) const {
+    const std::size_t layers = recurrent_.size() / kTensorsPerLayer;
+    if (lstm_layer_fits(x, weights_of(0))) {
+      for (std::size_t layer = 0; layer < layers; ++layer) x = lstm_layer(x, weights_of(layer));
+      return x;
+    }
+    const at::Tensor& hidden = recurrent_[1];
+    // A sample begins with no memory.
+    const at::Tensor zero = at::zeros({static_cast<std::int64_t>(layers), x.size(0), hidden.size(1)}, x.options());
+    return std::get<0>(at::lstm(x, {zero, zero}, recurrent_, /*has_biases=*/true, static_cast<std::int64_t>(layers),
+                                /*dropout=*/0, training(), /*bidirectional=*/false, /*batch_first=*/true));
+  }
+
+  LstmWeights weights_of(std::size_t layer) const {
+    const at::Tensor* const first = recurrent_.data() + layer * kTensorsPerLayer;
+    return {first[0], first[1], first[2], first[3]};
   }
 
   const at::Tensor& embedding() const { return parameters()[0].second; }
