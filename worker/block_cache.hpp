@@ -12,10 +12,10 @@ namespace regatta {
 /// Hands out blocks of at least `kLeast` bytes on huge pages and keeps those that are given back, by exact size, the
 /// last one first: it is the one that a core still has in its cache.
 ///
-/// Any thread, also one that gives back what another one took. Never holds more memory than the most that was ever in
-/// use at once plus a quarter of that, or plus `slack` where that is more: past it, blocks that lie idle the longest
-/// give their memory (not their addresses) back to the kernel. Where address space runs out, `take` returns null and
-/// the caller allocates in another way.
+/// Any thread, also one that gives back what another one took. Never holds more memory than twice the most that was
+/// ever in use at once, or than that and `slack` where this is more: past it, blocks that lie idle the longest give
+/// their memory (not their addresses) back to the kernel. Where address space runs out, `take` returns null and the
+/// caller allocates in another way.
 class BlockCache {
  public:
   static constexpr std::size_t kAlignment = 64;        ///< of a block's first byte: a cache line, an AVX-512 register

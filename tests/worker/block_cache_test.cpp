@@ -9,6 +9,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <condition_variable>
 #include <cstring>
@@ -156,20 +157,21 @@ TEST_F(BlockCacheTest, NeverHoldsMoreThanItsBoundWhateverIsAsked) {
       live.pop_back();
     }
     const record::Memory figures = cache.figures();
-    ASSERT_LE(figures.held_bytes, figures.peak_bytes + static_cast<std::int64_t>(8 * kMiB));
+    ASSERT_LE(figures.held_bytes,
+              figures.peak_bytes + std::max(figures.peak_bytes, static_cast<std::int64_t>(8 * kMiB)));
     returned = figures.returned_bytes;
   }
   EXPECT_GT(returned, 0) << "the bound was never met";
 }
 
-TEST(BlockCache, AQuarterOfThePeakIsTheBoundWhereThatIsMore) {
+TEST(BlockCache, TwiceThePeakIsTheBoundWhereThatIsMore) {
   BlockCache cache(kGiB, /*slack=*/0);
   std::vector<void*> blocks;
   for (int i = 0; i < 16; ++i) blocks.push_back(cache.take(kMiB - 64));
   for (void* data : blocks) cache.give_back(data);
-  for (int i = 0; i < 3; ++i) cache.take(kMiB - 64 + kPage);
+  for (std::size_t i = 1; i <= 15; ++i) cache.give_back(cache.take(kMiB - 64 + i * kPage));
   EXPECT_EQ(cache.figures().returned_bytes, 0);
-  cache.take(kMiB - 64 + kPage);  // 16 of 1 MiB, and 4 of 1 MiB and a page
+  cache.take(kMiB - 64 + 16 * kPage);  // 32 MiB and 136 pages
   EXPECT_EQ(cache.figures().returned_bytes, static_cast<std::int64_t>(kMiB - kPage));
 }
 
