@@ -17,7 +17,8 @@ constexpr EnumText<Feature, kFeatures> kFeatureText{{{{Feature::kNodeExchanger, 
                                                       {Feature::kStreamingStores, "streaming_stores"},
                                                       {Feature::kAllocator, "allocator"},
                                                       {Feature::kOneDnnLinear, "onednn_linear"},
-                                                      {Feature::kBf16Weights, "bf16_weights"}}}};
+                                                      {Feature::kBf16Weights, "bf16_weights"},
+                                                      {Feature::kStepTrace, "step_trace"}}}};
 
 std::string_view without_spaces(std::string_view word) {
   const auto begin = word.find_first_not_of(" \t");

@@ -25,6 +25,7 @@ Examples:
   regatta compare --price here=2.10       the same seconds at another price
   regatta list                            what has run
   regatta show RUN                        one run: bill, epochs, ranks
+  regatta show RUN --steps                where the time of a step goes, by rank and bucket
   regatta import RUN_DIR                  a run started by hand under mpirun
 
 Exit codes: 0 done, 1 a configuration failed or a question has no answer, 2 a file or the command line is wrong, 10 data,

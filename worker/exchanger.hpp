@@ -52,20 +52,21 @@ class Exchanger {
   virtual const char* name() const = 0;
   virtual int buckets() const = 0;
   virtual std::int64_t gradient_bytes() const = 0;
-  virtual const std::string& bucket_plan_hash() const = 0;  ///< agreed by all ranks
+  virtual std::vector<std::int64_t> bucket_bytes() const = 0;  ///< of gradients, by bucket; sums to gradient_bytes
+  virtual const std::string& bucket_plan_hash() const = 0;     ///< agreed by all ranks
 
   /// Before the step's first forward. `global_samples` divides the summed gradients; `learning_rate` is this step's.
   virtual void begin_step(std::int64_t step, std::int64_t global_samples, double learning_rate) = 0;
   /// Before each forward of the step; `last`: no other one follows. Until then autograd adds gradients up.
   virtual void begin_pass(bool last) = 0;
   /// All gradients of this bucket exist on this rank. Called inside backward, by the exchanger's own hooks, in bucket
-  /// order or not; its time is `exchange`, never `compute`.
+  /// order or not; its time is never `compute`.
   virtual void bucket_ready(int bucket) = 0;
   /// Publishes what is missing (zeros from a rank without samples), sums, divides once, clips, applies the optimizer;
-  /// when a rank failed the weights are of no use any more. Collective. Lap phases: exchange (and a straggler share,
-  /// see `waits`), optimizer.
+  /// when a rank failed the weights are of no use any more. Collective. Laps: publish, wait, reduce, apply, meet, with
+  /// their bucket; `take_waits` has the stragglers' share.
   virtual StepOutcome finish_step(const StepVotes& votes) = 0;
-  /// Sums `values` over all ranks at once: batch norm and metrics. Collective. Lap phase: exchange.
+  /// Sums `values` over all ranks at once: batch norm and metrics. Collective. A lap of sum.
   virtual void allreduce_now(std::span<double> values) = 0;
 
   /// The parameters in the numbers they are trained in, which a model that computes with bfloat16 does not hold. Valid

@@ -56,12 +56,12 @@ void GradientCapture::begin_step() {
 
 void GradientCapture::take(std::size_t parameter, const at::Tensor& tensor) {
   if (!last_pass_) return;
-  const Lap lap(clock_, Phase::kExchange);
+  const int bucket = bucket_of_[parameter];
+  const Lap lap(clock_, Activity::kPublish, bucket);
   REGATTA_ENSURE(!present_[parameter], "one last backward pass a step");
   publish_(parameter, tensor.grad());
   tensor.mutable_grad().reset();
   present_[parameter] = true;
-  const int bucket = bucket_of_[parameter];
   if (--missing_[static_cast<std::size_t>(bucket)] == 0) bucket_ready_(bucket);
 }
 

@@ -11,7 +11,7 @@
 namespace regatta {
 
 /// Hooks live on the parameters as long as this object. Trainer thread only: a backward pass on the CPU runs its hooks
-/// on the thread that called it. Time in hooks is the lap phase exchange.
+/// on the thread that called it. Time in hooks is publishing.
 class GradientCapture {
  public:
   using Publish = std::function<void(std::size_t parameter, const at::Tensor& gradient)>;

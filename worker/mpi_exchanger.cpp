@@ -75,6 +75,12 @@ class MpiExchanger final : public Exchanger {
   std::int64_t gradient_bytes() const override {
     return plan_.elements * static_cast<std::int64_t>(flat_.element_size());
   }
+  std::vector<std::int64_t> bucket_bytes() const override {
+    std::vector<std::int64_t> bytes;
+    for (const BucketRange& bucket : plan_.buckets)
+      bytes.push_back((bucket.end - bucket.begin) * static_cast<std::int64_t>(flat_.element_size()));
+    return bytes;
+  }
   const std::string& bucket_plan_hash() const override { return plan_.hash; }
 
   void begin_step(std::int64_t step, std::int64_t global_samples, double learning_rate) override {
@@ -95,7 +101,7 @@ class MpiExchanger final : public Exchanger {
   }
 
   void allreduce_now(std::span<double> values) override {
-    const Lap lap(parts_.clock, Phase::kExchange);
+    const Lap lap(parts_.clock, Activity::kSum);
     allreduce(values.data(), static_cast<std::int64_t>(values.size()), MPI_DOUBLE, "sum of metrics");
   }
 
@@ -105,7 +111,7 @@ class MpiExchanger final : public Exchanger {
 
  private:
   StepOutcome sum_buckets(const StepVotes& votes) {
-    const Lap lap(parts_.clock, Phase::kExchange);
+    const Lap lap(parts_.clock, Activity::kPublish);
     capture_.finish();
     for (std::size_t i = 0; i < views_.size(); ++i)
       if (!capture_.has(i)) views_[i].zero_();
@@ -119,6 +125,7 @@ class MpiExchanger final : public Exchanger {
     for (std::size_t b = 0; b < plan_.buckets.size(); ++b) {
       const BucketRange& bucket = plan_.buckets[b];
       const bool last = b + 1 == plan_.buckets.size();
+      const Lap wait(parts_.clock, Activity::kWait, static_cast<int>(b));
       parts_.watchdog.post(step_, static_cast<int>(b), "exchange");
       allreduce(bytes + bucket.begin * static_cast<std::int64_t>(flat_.element_size()),
                 bucket.end - bucket.begin + (last ? kVotes : 0), type_, "sum of gradients");
@@ -135,7 +142,7 @@ class MpiExchanger final : public Exchanger {
 
   /// The mean is taken here and nowhere else.
   void apply() {
-    const Lap lap(parts_.clock, Phase::kOptimizer);
+    const Lap lap(parts_.clock, Activity::kApply);
     flat_.div_(global_samples_);
     if (parts_.clip_norm) clip_to_norm({flat_.narrow(0, 0, plan_.elements)}, *parts_.clip_norm);
     for (std::size_t i = 0; i < views_.size(); ++i) optimizer_->apply(i, views_[i], learning_rate_);

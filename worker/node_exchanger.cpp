@@ -143,6 +143,13 @@ class NodeExchanger final : public Exchanger {
     for (const Parameter& parameter : parts_.parameters) bytes += static_cast<std::int64_t>(parameter.tensor.nbytes());
     return bytes;
   }
+  std::vector<std::int64_t> bucket_bytes() const override {
+    std::vector<std::int64_t> bytes(layout_.buckets.size());
+    for (std::size_t i = 0; i < parts_.parameters.size(); ++i)
+      bytes[static_cast<std::size_t>(layout_.slots[i].bucket)] +=
+          static_cast<std::int64_t>(parts_.parameters[i].tensor.nbytes());
+    return bytes;
+  }
   const std::string& bucket_plan_hash() const override { return layout_.hash; }
 
   void begin_step(std::int64_t step, std::int64_t global_samples, double learning_rate) override {
@@ -166,7 +173,7 @@ class NodeExchanger final : public Exchanger {
 
   StepOutcome finish_step(const StepVotes& votes) override {
     const c10::NoGradGuard no_grad;
-    const Lap lap(parts_.clock, Phase::kExchange);
+    const Lap lap(parts_.clock, Activity::kPublish);
     publish_missing();
     const WatchedWait wait(parts_.watchdog, "exchange of gradients");
     Duration waited{};
@@ -188,7 +195,7 @@ class NodeExchanger final : public Exchanger {
   }
 
   void allreduce_now(std::span<double> values) override {
-    const Lap lap(parts_.clock, Phase::kExchange);
+    const Lap lap(parts_.clock, Activity::kSum);
     const Duration waited = sum_.sum(values, "sum of metrics");
     if (ranks_ > 1) waits_.push_back(seconds(waited));
   }
@@ -344,6 +351,7 @@ class NodeExchanger final : public Exchanger {
   }
 
   Duration wait_for_bucket(std::size_t bucket) {
+    const Lap lap(parts_.clock, Activity::kWait, static_cast<int>(bucket));
     parts_.watchdog.post(step_, static_cast<int>(bucket), "exchange");
     Duration waited{};
     for (int r = 0; r < ranks_; ++r)
@@ -381,7 +389,7 @@ class NodeExchanger final : public Exchanger {
   }
 
   void apply(std::size_t bucket) {
-    const Lap lap(parts_.clock, Phase::kOptimizer);
+    const Lap lap(parts_.clock, Activity::kApply, static_cast<int>(bucket));
     for_own_slices(bucket, [&](std::size_t i, const Slice& own, std::int64_t state) {
       in_threads(own.size(), [&](std::int64_t begin, std::int64_t end) {
         update(i, {own.begin + begin, own.begin + end}, state + begin);
@@ -420,6 +428,7 @@ class NodeExchanger final : public Exchanger {
 
   /// Mean gradients of this rank's slices; the sum of their squares.
   double add_up(std::size_t bucket) const {
+    const Lap lap(parts_.clock, Activity::kReduce, static_cast<int>(bucket));
     double squares = 0;
     for_own_slices(bucket, [&](std::size_t i, const Slice& own, std::int64_t state) {
       squares += kernels_.sum({.count = own.size(),
@@ -434,6 +443,7 @@ class NodeExchanger final : public Exchanger {
 
   /// By the norm of the whole, as clip.hpp.
   Duration clip() {
+    const Lap lap(parts_.clock, Activity::kSum);
     std::array<double, 1> squares{std::exchange(squares_, 0)};
     const Duration waited = sum_.sum(squares, "norm of the gradient");
     clip_scale_ = clip_scale(std::sqrt(squares[0]), *parts_.clip_norm);
@@ -443,6 +453,7 @@ class NodeExchanger final : public Exchanger {
   // ---- the end of a step
 
   StepOutcome meet(const StepVotes& votes, Duration& waited) {
+    const Lap lap(parts_.clock, Activity::kMeet);
     const std::size_t page = static_cast<std::size_t>(steps_) % 2;
     boards_[rank_].votes[page] = votes;
     streams_done();

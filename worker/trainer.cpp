@@ -1,5 +1,5 @@
-// Time: the trainer thread sits in the lap phase `other` and enters another one only for a scope; batches.next is
-// data_wait, forward and backward are compute, the exchanger accounts for itself. An epoch's laps are closed after its
+// Time: the trainer thread sits in the activity `other` and enters another one only for a scope: batches.next is data,
+// then forward and backward, and the exchanger accounts for itself. An epoch's laps are closed after its
 // last barrier; what bringing the rows together and writing them costs falls into the next epoch.
 //
 // Collectives: every step the exchanger's; every epoch the evaluation's sums, a barrier, one minimum over the waits and
@@ -102,6 +102,7 @@ class Trainer {
     EpochTotals totals{.epoch = epoch, .first_step = step_ + 1};
     SteadyTime before = steady_now();
     for (std::int64_t in_epoch = 1; in_epoch <= steps && end_ == End::kNot; ++in_epoch) {
+      p_.clock.begin_step(step_ + 1, before);
       const Batch& batch = next_batch();
       totals.learning_rate = learning_rate(train_.schedule, train_.optimizer.lr, step_, {steps, stop_.epochs});
       p_.exchanger.begin_step(++step_, batch.global_samples, totals.learning_rate);
@@ -118,6 +119,7 @@ class Trainer {
       totals.complete = in_epoch == steps && !outcome.failed;
       reporter_.after_step({epoch, step_, in_epoch, batch.global_samples, outcome.loss}, steady_now());
       const SteadyTime end = steady_now();
+      p_.clock.end_step(end);
       const Duration took = end - std::exchange(before, end);
       totals.step_s.push_back(seconds(took));
       if (const auto deadline = train_.deadline_s ? std::nullopt : auto_deadline_.after_step(took))
@@ -127,19 +129,19 @@ class Trainer {
   }
 
   void start_batches(int epoch) {
-    const Lap lap(p_.clock, Phase::kDataWait);
+    const Lap lap(p_.clock, Activity::kData);
     p_.batches.start_epoch(epoch);
   }
 
   const Batch& next_batch() {
-    const Lap lap(p_.clock, Phase::kDataWait);
+    const Lap lap(p_.clock, Activity::kData);
     p_.watchdog.post(step_ + 1, -1, "data");
     return p_.batches.next();
   }
 
   /// Returns the loss summed over this rank's samples, part by part. Gradients go to the exchanger's hooks.
   double forward_backward(const Batch& batch) {
-    const Lap lap(p_.clock, Phase::kCompute);
+    const Lap lap(p_.clock, Activity::kForward);
     p_.watchdog.post(step_, -1, "compute");
     double sum = 0;
     std::int64_t begin = 0;
@@ -155,7 +157,10 @@ class Trainer {
 
   double pass(const at::Tensor& inputs, const at::Tensor& targets) {
     const at::Tensor loss = loss_sum(p_.model.forward(inputs), targets);
-    loss.backward();
+    {
+      const Lap lap(p_.clock, Activity::kBackward);
+      loss.backward();
+    }
     return loss.item<double>();
   }
 
@@ -200,7 +205,7 @@ class Trainer {
   /// it evaluates, the run ends without figures for its last epoch.
   std::optional<TestFigures> evaluate_epoch() {
     if (p_.evaluation == nullptr || end_ == End::kSignal || end_ == End::kNonFinite) return {};
-    const Lap lap(p_.clock, Phase::kEvaluation);
+    const Lap lap(p_.clock, Activity::kEvaluate);
     p_.watchdog.post(step_, -1, "evaluate");
     const auto test = evaluate(p_.model, *p_.evaluation, p_.exchanger, p_.plan.dataset.test_count, [this] {
       reporter_.evaluating(steady_now());
@@ -228,7 +233,7 @@ class Trainer {
 
   ClosedLaps close_epoch() {
     {
-      const Lap lap(p_.clock, Phase::kStragglerWait);  // a barrier moves nothing: all of it is waiting
+      const Lap lap(p_.clock, Activity::kBarrier);  // a barrier moves nothing: all of it is waiting
       p_.ranks.barrier();
     }
     return close_laps();

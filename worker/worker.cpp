@@ -174,7 +174,9 @@ class Worker {
     const std::vector<std::string> warnings = gather_warnings(own_warnings);
     const NodeDataset data = decode_on_node(plan_, ranks_, watchdog_);
     const TrainSpec& spec = plan_.training.train;
-    LapClock clock;
+    std::optional<StepTrace> trace;
+    if (features_.has(Feature::kStepTrace)) trace.emplace();
+    LapClock clock(trace ? &*trace : nullptr);
     std::unique_ptr<Model> model;
     const LinearKernels kernels = choose_kernels();
     agree(ranks_, [&] { model = make_model(plan_.training.model, plan_.dataset, spec.precision, spec.seed, kernels); });
@@ -200,7 +202,7 @@ class Worker {
                                          .journal = record_ ? &record_->journal() : nullptr,
                                          .stop_requested = signals_.requested(),
                                          .process_start = process_start_});
-    finish(*model, *exchanger, result);
+    finish(*model, *exchanger, result, trace);
     return result.exit_code;
   }
 
@@ -312,7 +314,8 @@ class Worker {
     });
   }
 
-  void finish(const Model& model, const Exchanger& exchanger, const TrainingResult& result) {
+  void finish(const Model& model, const Exchanger& exchanger, const TrainingResult& result,
+              std::optional<StepTrace>& trace) {
     const std::string message =
         result.exit_code == ExitCode::kNonFiniteLoss
             ? fmt::format("the loss is not finite at step {}: lower train.optimizer.lr", result.steps)
@@ -320,6 +323,7 @@ class Worker {
     const bool usable = result.exit_code != ExitCode::kNonFiniteLoss;
     allow_for_writing(bytes_of(model));
     if (!message.empty()) log_.error(message, /*agreed=*/true);
+    if (trace) write_steps(*trace, exchanger, result.steps);
     agree(ranks_, [&] {
       if (!record_) return;
       if (wraps_.before_end) wraps_.before_end();
@@ -328,6 +332,27 @@ class Worker {
       record_->close(result, message, weights);
     });
     log_.info(fmt::format("{} after {} steps ({})", usable ? "done" : "failed", result.steps, result.reason));
+  }
+
+  /// A run is none the worse without them.
+  void write_steps(StepTrace& trace, const Exchanger& exchanger, std::int64_t last_step) {
+    const SteadyTime now = std::chrono::steady_clock::now();
+    trace.finish(now);
+    const RankSteps steps{.run = plan_.run,
+                          .attempt = plan_.attempt,
+                          .rank = ranks_.rank(),
+                          .ranks = ranks_.world_size(),
+                          .host = host_name(),
+                          .exchanger = exchanger.name(),
+                          .bucket_bytes = exchanger.bucket_bytes(),
+                          .wall_minus_steady = wall_now().time_since_epoch() - now.time_since_epoch(),
+                          .last_step = last_step,
+                          .steps = trace.steps()};
+    try {
+      write_file_atomically(folder_.attempt / steps_file_name(steps.rank), to_text(steps));
+    } catch (const IoError& error) {
+      log_.warning(error.what());
+    }
   }
 
   static std::int64_t bytes_of(const Model& model) {

@@ -14,7 +14,7 @@ using testing::HasSubstr;
 using testing::IsEmpty;
 
 constexpr Feature kAll[] = {Feature::kNodeExchanger, Feature::kStreamingStores, Feature::kAllocator,
-                            Feature::kOneDnnLinear, Feature::kBf16Weights};
+                            Feature::kOneDnnLinear,  Feature::kBf16Weights,     Feature::kStepTrace};
 
 TEST(Features, AreAllOnUnlessSaid) {
   for (const char* text : {"", " "})
@@ -46,8 +46,9 @@ TEST(Features, RefuseWhatTheyDoNotKnow) {
       parse_features(text);
       ADD_FAILURE() << "accepted " << text;
     } catch (const ConfigError& error) {
-      EXPECT_THAT(error.what(),
-                  HasSubstr("known: allocator, bf16_weights, node_exchanger, onednn_linear, streaming_stores"));
+      EXPECT_THAT(
+          error.what(),
+          HasSubstr("known: allocator, bf16_weights, node_exchanger, onednn_linear, step_trace, streaming_stores"));
     }
   }
   try {

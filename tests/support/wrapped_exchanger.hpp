@@ -14,6 +14,7 @@ class WrappedExchanger : public Exchanger {
   const char* name() const override { return inner_->name(); }
   int buckets() const override { return inner_->buckets(); }
   std::int64_t gradient_bytes() const override { return inner_->gradient_bytes(); }
+  std::vector<std::int64_t> bucket_bytes() const override { return inner_->bucket_bytes(); }
   const std::string& bucket_plan_hash() const override { return inner_->bucket_plan_hash(); }
   void begin_step(std::int64_t step, std::int64_t global_samples, double learning_rate) override {
     inner_->begin_step(step, global_samples, learning_rate);

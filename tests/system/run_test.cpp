@@ -47,8 +47,9 @@ TEST_F(RunTest, TrainsEveryConfigurationAndLeavesWhatTheDesignSays) {
 
     const fs::path folder = run_state.run_dir;
     EXPECT_THAT(names_in(folder), UnorderedElementsAre("job.yaml", "result.json", "weights.safetensors", "attempt-1"));
-    const std::vector<std::string> logs = run_state.ranks == 2 ? std::vector<std::string>{"rank-0.log", "rank-1.log"}
-                                                               : std::vector<std::string>{"rank-0.log"};
+    const std::vector<std::string> logs =
+        run_state.ranks == 2 ? std::vector<std::string>{"rank-0.log", "rank-1.log", "steps-0.jsonl", "steps-1.jsonl"}
+                             : std::vector<std::string>{"rank-0.log", "steps-0.jsonl"};
     std::vector<std::string> wanted{"plan.json", "launch.sh", "launch.log", "journal.jsonl", "ranks.jsonl"};
     wanted.insert(wanted.end(), logs.begin(), logs.end());
     EXPECT_THAT(names_in(folder / "attempt-1"), testing::UnorderedElementsAreArray(wanted));

@@ -25,8 +25,9 @@ TEST_F(WorkerRuns, TwoRanksLeaveAWholeRun) {
   ASSERT_EQ(ended.exit_code, 0) << ended.text();
   EXPECT_THAT(types_of(journal()), testing::ElementsAre("start", "first_step", "epoch", "early", "epoch", "stop"))
       << "ten steps an epoch, and `early` has twenty";
-  for (const char* name : {"job.yaml", "attempt-1/plan.json", "attempt-1/launch.sh", "attempt-1/ranks.jsonl",
-                           "attempt-1/rank-0.log", "attempt-1/rank-1.log"})
+  for (const char* name :
+       {"job.yaml", "attempt-1/plan.json", "attempt-1/launch.sh", "attempt-1/ranks.jsonl", "attempt-1/rank-0.log",
+        "attempt-1/rank-1.log", "attempt-1/steps-0.jsonl", "attempt-1/steps-1.jsonl"})
     EXPECT_TRUE(fs::exists(run_dir() / name)) << name;
   const Json end = result();
   EXPECT_EQ(end["status"], "done");

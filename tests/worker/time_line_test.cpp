@@ -22,16 +22,16 @@ TEST(LapClock, LapsPartitionTheTimeLine) {
   LapClock clock;
   const SteadyTime start = std::chrono::steady_clock::now();
   {
-    const Lap compute(clock, Phase::kCompute);
+    const Lap compute(clock, Activity::kForward);
     spin(std::chrono::microseconds(300));
     {
-      const Lap exchange(clock, Phase::kExchange);
+      const Lap exchange(clock, Activity::kPublish, 0);
       spin(std::chrono::microseconds(500));
     }
-    EXPECT_EQ(clock.phase(), Phase::kCompute);
+    EXPECT_EQ(clock.activity(), Activity::kForward);
     spin(std::chrono::microseconds(300));
   }
-  EXPECT_EQ(clock.phase(), Phase::kOther);
+  EXPECT_EQ(clock.activity(), Activity::kOther);
   const SteadyTime end = std::chrono::steady_clock::now();
   const PhaseSeconds laps = clock.take();
   const SteadyTime after = std::chrono::steady_clock::now();
@@ -43,12 +43,12 @@ TEST(LapClock, LapsPartitionTheTimeLine) {
   EXPECT_EQ(laps[Phase::kOptimizer], 0);
 }
 
-TEST(LapClock, TakeStartsAnewAndKeepsThePhase) {
+TEST(LapClock, TakeStartsAnewAndKeepsTheActivity) {
   LapClock clock;
-  clock.enter(Phase::kEvaluation);
+  clock.enter({Activity::kEvaluate});
   spin(std::chrono::microseconds(200));
   EXPECT_GE(clock.take()[Phase::kEvaluation], 200e-6);
-  EXPECT_EQ(clock.phase(), Phase::kEvaluation);
+  EXPECT_EQ(clock.activity(), Activity::kEvaluate);
   const PhaseSeconds next = clock.take();
   EXPECT_EQ(next.sum(), next[Phase::kEvaluation]);
 }
