@@ -1,4 +1,4 @@
-// Design note. An output tile of 4x4 pixels needs 6x6 input pixels d. With the matrices A, B, G of F(4, 3),
+// Design note (see D-11). An output tile of 4x4 pixels needs 6x6 input pixels d. With the matrices A, B, G of F(4, 3),
 //
 //   Y = A^T [ (G g G^T) . (B^T d B) ] A        g: 3x3 weights, .: by element
 //
