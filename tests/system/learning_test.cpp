@@ -111,8 +111,9 @@ class PrecisionLong : public SystemTest {
                                   std::chrono::minutes(10));
       ASSERT_TRUE(result.exit_code == 0) << result.err;
       std::map<std::string, double> accuracy;
-      for (const Json& row : parse_json(result.out, "the comparison").at("configurations"))
-        accuracy[row.at("configuration")] = 100 * row.at("test_accuracy").get<double>();
+      const Json comparison = parse_json(result.out, "the comparison");
+      for (const Json& row : comparison.at("configurations"))
+        accuracy[row.at("configuration").get<std::string>()] = 100 * row.at("test_accuracy").get<double>();
       differences.push_back(accuracy.at("bf16") - accuracy.at("fp32"));
       std::printf("seed %d: fp32 %.2f %%, bf16 %.2f %%\n", seed, accuracy.at("fp32"), accuracy.at("bf16"));
     }
