@@ -12,7 +12,7 @@ namespace regatta {
 
 namespace {
 
-constexpr std::size_t kPageValues = 2048;  // two and a half times resnet18's widest batch norm: 16 KiB
+constexpr std::size_t kPageValues = 2048;  // twice what resnet18's widest batch norm sums: 16 KiB
 
 }  // namespace
 
