@@ -91,7 +91,9 @@ Json body_json(const record::FirstStep& first) {
 Json body_json(const record::Early& early) {
   Json losses = Json::array();
   for (const double loss : early.losses) losses.push_back(number_or_null(loss));
-  return {{"losses", losses}};
+  Json json{{"losses", losses}};
+  if (!early.step_s.empty()) json["step_s"] = early.step_s;
+  return json;
 }
 
 record::Early early_from(const Json& json) {
@@ -100,6 +102,7 @@ record::Early early_from(const Json& json) {
     if (!loss.is_null() && !loss.is_number()) throw IoError("losses: expected numbers, found " + loss.dump());
     early.losses.push_back(loss.is_null() ? std::numeric_limits<double>::quiet_NaN() : loss.get<double>());
   }
+  if (json.contains("step_s")) early.step_s = json_get<std::vector<double>>(json, "step_s");
   return early;
 }
 

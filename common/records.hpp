@@ -66,9 +66,11 @@ struct Start {
 struct FirstStep {
   double startup_s = 0;
 };  ///< process start to the end of step 1
+/// Of the first 20 steps, or fewer; of a trial (see Plan::trial) all of them.
 struct Early {
-  std::vector<double> losses;
-};  ///< global mean loss of the first 20 steps, or fewer
+  std::vector<double> losses;  ///< global mean
+  std::vector<double> step_s;  ///< wall time on rank 0; only of a trial
+};
 struct Shares {
   int from_epoch = 1;
   std::vector<std::int64_t> weights;
@@ -116,7 +118,7 @@ struct Epoch {
   std::optional<NanoUsd> cost;       ///< "cost_usd"; nothing without a price in the plan
 };
 struct Stop {
-  /// epochs | target_accuracy | target_loss | max_time | max_cost_usd | signal | non_finite | error
+  /// epochs | target_accuracy | target_loss | max_time | max_cost_usd | trial | signal | non_finite | error
   std::string reason;
   int exit_code = 0;
   std::string message;  ///< what went wrong; empty for a normal end

@@ -10,8 +10,12 @@
 //   shares     [weight by rank]
 //   buckets    {first_bytes, other_bytes}
 //   kernels    null: measured by the worker; or what multiplies for linear layers, see linear_kernels.hpp; absent means
-//   null price      {usd_per_node_hour, billing, ...} or null spent_usd  decimal text: cost of the run's earlier
-//   attempts launched_at  RFC 3339 or null: since when the attempt is billed
+//   null
+//   trial      null: a run; {least_steps, most_steps, seconds}: a trial, which ends after so many; absent means null
+//   choice     null: nothing was left to measurement; or how `auto` was decided, see choice.hpp; absent means null
+//   price      {usd_per_node_hour, billing, ...} or null
+//   spent_usd  decimal text: cost of the run's earlier attempts
+//   launched_at  RFC 3339 or null: since when the attempt is billed
 // Unknown keys are ignored; another schema is refused.
 
 #include "jobs/plan.hpp"
@@ -115,6 +119,16 @@ BucketLimits buckets_from_json(const Json& json) {
           .other_bytes = at_least_one<std::int64_t>(json, "other_bytes")};
 }
 
+Json to_json(const TrialLimits& trial) {
+  return {{"least_steps", trial.least_steps}, {"most_steps", trial.most_steps}, {"seconds", trial.seconds}};
+}
+
+TrialLimits trial_from_json(const Json& json) {
+  return {.least_steps = at_least_one<std::int64_t>(json, "least_steps"),
+          .most_steps = at_least_one<std::int64_t>(json, "most_steps"),
+          .seconds = json_seconds(json, "seconds")};
+}
+
 std::string read_ulid(const Json& json, const char* key) {
   auto text = json_get<std::string>(json, key);
   if (!is_ulid(text)) json_bad(key, "a ULID", "\"" + text + "\"");
@@ -143,6 +157,8 @@ IndexedFile weights_from_json(const Json& json) {
 void expect_agreement(const Plan& plan) {
   if (plan.training.train.batch < 1)
     json_bad("training: train.batch", "at least 1", std::to_string(plan.training.train.batch));
+  if (plan.training.train.precision == Precision::kAuto)
+    json_bad("training: train.precision", "the precision that was chosen", "auto");
   if (plan.training.model.weights.has_value() != plan.weights.has_value())
     json_bad("weights", plan.weights ? "null, as training.model has none" : "a file, as training.model has one",
              plan.weights ? plan.weights->path.string() : "null");
@@ -205,6 +221,8 @@ Json to_json(const Plan& plan) {
           {"shares", plan.shares},
           {"buckets", {{"first_bytes", plan.buckets.first_bytes}, {"other_bytes", plan.buckets.other_bytes}}},
           {"kernels", plan.kernels ? to_json(*plan.kernels) : Json(nullptr)},
+          {"trial", plan.trial ? to_json(*plan.trial) : Json(nullptr)},
+          {"choice", plan.choice ? to_json(*plan.choice) : Json(nullptr)},
           {"price", plan.price ? to_json(*plan.price) : Json(nullptr)},
           {"spent_usd", to_decimal(plan.spent)},
           {"launched_at", plan.launched_at ? Json(to_text(*plan.launched_at)) : Json(nullptr)}};
@@ -229,6 +247,8 @@ Plan plan_from_json(const Json& json) {
   plan.buckets = read_part(json, "buckets", buckets_from_json);
   if (json.contains("kernels") && !json["kernels"].is_null())
     plan.kernels = read_part(json, "kernels", linear_kernels_from_json);
+  if (json.contains("trial") && !json["trial"].is_null()) plan.trial = read_part(json, "trial", trial_from_json);
+  if (json.contains("choice") && !json["choice"].is_null()) plan.choice = read_part(json, "choice", choice_from_json);
   if (!json_at(json, "price").is_null()) plan.price = read_part(json, "price", price_from_json);
   plan.spent = json_usd(json, "spent_usd");
   if (const auto launched = json_maybe<std::string>(json, "launched_at")) plan.launched_at = parse_timestamp(*launched);

@@ -11,6 +11,7 @@
 #include "common/json.hpp"
 #include "common/price.hpp"
 #include "common/time.hpp"
+#include "jobs/choice.hpp"
 #include "jobs/dataset_index.hpp"
 #include "jobs/linear_kernels.hpp"
 #include "jobs/placement.hpp"
@@ -27,6 +28,13 @@ struct BucketLimits {
   bool operator==(const BucketLimits&) const = default;
 };
 
+/// A short run on the real batches, to learn how fast and how exact a way of running the job is.
+struct TrialLimits {
+  std::int64_t least_steps = 8, most_steps = 40;
+  double seconds = 4;  ///< of steps: between the two, the trial ends after these
+  bool operator==(const TrialLimits&) const = default;
+};
+
 struct Plan {
   RunId run;
   std::optional<ComparisonId> comparison;  ///< nothing for a worker started by hand
@@ -40,6 +48,8 @@ struct Plan {
   std::vector<std::int64_t> shares;  ///< weight by rank, see shares.hpp
   BucketLimits buckets;
   std::optional<LinearKernels> kernels;  ///< nothing: rank 0 measures; else taken as they are, for the same bits again
+  std::optional<TrialLimits> trial;      ///< nothing: a run
+  std::optional<Choice> choice;          ///< how `auto` became what training and placement say
   std::optional<Price> price;            ///< nothing: costs are null until import knows one
   NanoUsd spent;                         ///< by earlier attempts of the run
   std::optional<Timestamp> launched_at;  ///< since when this attempt is billed; nothing: from the start of the process

@@ -1,5 +1,7 @@
 #include "worker/step_reporter.hpp"
 
+#include <utility>
+
 namespace regatta {
 namespace {
 
@@ -10,15 +12,25 @@ constexpr auto kProgressEvery = std::chrono::milliseconds(250);
 }  // namespace
 
 StepReporter::StepReporter(Journal* journal, const Plan& plan, SteadyTime process_start, SteadyTime now)
-    : journal_(journal), plan_(plan), process_start_(process_start), last_heartbeat_(now), last_progress_(now) {}
+    : journal_(journal),
+      plan_(plan),
+      process_start_(process_start),
+      last_step_(now),
+      last_heartbeat_(now),
+      last_progress_(now) {}
 
 void StepReporter::after_step(const Step& step, SteadyTime now) {
   if (journal_ == nullptr) return;
   last_ = step;
   samples_ += step.global_samples;
   if (step.number == 1) journal_->write(record::FirstStep{.startup_s = seconds(now - process_start_)});
-  if (early_.size() < kEarlySteps) early_.push_back(step.loss);
-  if (early_.size() == kEarlySteps) write_early();
+  const std::size_t early = plan_.trial ? static_cast<std::size_t>(plan_.trial->most_steps) : kEarlySteps;
+  const SteadyTime before = std::exchange(last_step_, now);
+  if (early_.losses.size() < early) {
+    early_.losses.push_back(step.loss);
+    if (plan_.trial) early_.step_s.push_back(seconds(now - before));
+  }
+  if (early_.losses.size() == early) write_early();
   give_signs("train", now);
 }
 
@@ -52,8 +64,8 @@ void StepReporter::give_signs(std::string_view phase, SteadyTime now) {
 }
 
 void StepReporter::write_early() {
-  if (early_written_ || early_.empty()) return;
-  journal_->write(record::Early{.losses = early_});
+  if (early_written_ || early_.losses.empty()) return;
+  journal_->write(early_);
   early_written_ = true;
 }
 

@@ -10,7 +10,8 @@
 namespace regatta {
 
 /// Trainer thread only, no clock of its own: every call says when it is. Without a journal (ranks other than 0) every
-/// call returns at once. As long as calls come every few seconds, heartbeats are at most 10 s apart.
+/// call returns at once. As long as calls come every few seconds, heartbeats are at most 10 s apart. The early line of
+/// a trial has all its steps, with their times.
 class StepReporter {
  public:
   /// `journal` may be null and, like `plan`, outlives this.
@@ -25,7 +26,7 @@ class StepReporter {
   };
   void after_step(const Step& step, SteadyTime now);
   void evaluating(SteadyTime now);  ///< call with every batch
-  void finish();                    ///< writes the early line of a run that ended before its 20th step
+  void finish();                    ///< writes the early line of a run that ended before it was due
 
  private:
   void write_early();
@@ -33,11 +34,11 @@ class StepReporter {
 
   Journal* journal_;
   const Plan& plan_;
-  SteadyTime process_start_, last_heartbeat_, last_progress_;
+  SteadyTime process_start_, last_step_, last_heartbeat_, last_progress_;
   std::string_view phase_;  // of the last progress
   std::int64_t samples_ = 0, samples_at_progress_ = 0;
   Step last_;
-  std::vector<double> early_;
+  record::Early early_;
   bool early_written_ = false;
 };
 

@@ -28,7 +28,7 @@ SteadyTime steady_now() {
   return std::chrono::steady_clock::now();
 }
 
-enum class End { kNot, kEpochs, kTargetAccuracy, kTargetLoss, kMaxTime, kMaxCost, kSignal, kNonFinite };
+enum class End { kNot, kEpochs, kTargetAccuracy, kTargetLoss, kMaxTime, kMaxCost, kTrial, kSignal, kNonFinite };
 
 const char* reason_of(End end) {
   switch (end) {
@@ -40,6 +40,8 @@ const char* reason_of(End end) {
       return "max_time";
     case End::kMaxCost:
       return "max_cost_usd";
+    case End::kTrial:
+      return "trial";
     case End::kSignal:
       return "signal";
     case End::kNonFinite:
@@ -67,6 +69,7 @@ class Trainer {
   TrainingResult run() {
     p_.ranks.barrier();
     close_laps();  // what came before is startup, not an epoch's
+    first_begin_ = epoch_start_;
     start_batches(1);
     TrainingResult result;
     for (int epoch = 1; end_ == End::kNot; ++epoch) {
@@ -164,18 +167,28 @@ class Trainer {
     return loss.item<double>();
   }
 
-  Budget budget() const { return p_.ranks.rank() == 0 ? spending_.budget(steady_now()) : Budget::kLeft; }
+  Budget budget() const {
+    if (p_.ranks.rank() != 0) return Budget::kLeft;
+    return p_.plan.trial ? trial_budget(*p_.plan.trial) : spending_.budget(steady_now());
+  }
+
+  Budget trial_budget(const TrialLimits& trial) const {
+    const bool late = seconds(steady_now() - first_begin_) >= trial.seconds;
+    const bool over = step_ >= trial.most_steps || (late && step_ >= trial.least_steps);
+    return over ? Budget::kTimeSpent : Budget::kLeft;
+  }
 
   void note_cost_decision() {
     if (p_.ranks.rank() == 0) cost_decision_ = {.limit = *stop_.max_cost, .accrued = spending_.accrued(steady_now())};
   }
 
-  static End end_after(Budget budget) {
+  End end_after(Budget budget) const {
     if (budget == Budget::kMoneySpent) return End::kMaxCost;
-    return budget == Budget::kTimeSpent ? End::kMaxTime : End::kNot;
+    if (budget == Budget::kTimeSpent) return p_.plan.trial ? End::kTrial : End::kMaxTime;
+    return End::kNot;
   }
 
-  static End end_after(const StepOutcome& outcome) {
+  End end_after(const StepOutcome& outcome) const {
     if (outcome.failed) return End::kNonFinite;
     return outcome.stop ? End::kSignal : end_after(outcome.budget);
   }
@@ -264,8 +277,8 @@ class Trainer {
   const Spending spending_;
   StepReporter reporter_;
   End end_ = End::kNot;
-  std::int64_t step_ = 0;  // done or running, since the start of the run
-  SteadyTime epoch_start_;
+  std::int64_t step_ = 0;                 // done or running, since the start of the run
+  SteadyTime epoch_start_, first_begin_;  // of this epoch, of the first
   AutoDeadline auto_deadline_;
   std::optional<record::CostDecision> cost_decision_;  // rank 0
 };

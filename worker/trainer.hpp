@@ -32,7 +32,8 @@ struct TrainerParts {
 
 /// How training ended, the same on every rank.
 struct TrainingResult {
-  std::string reason;  ///< epochs | target_accuracy | target_loss | max_time | max_cost_usd | signal | non_finite
+  std::string
+      reason;  ///< epochs | target_accuracy | target_loss | max_time | max_cost_usd | trial | signal | non_finite
   ExitCode exit_code = ExitCode::kDone;
   int epochs = 0;  ///< complete
   std::int64_t steps = 0;

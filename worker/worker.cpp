@@ -328,7 +328,7 @@ class Worker {
       if (!record_) return;
       if (wraps_.before_end) wraps_.before_end();
       std::optional<WeightsFile> weights;
-      if (usable) weights = write_weights(folder_.run, exchanger.weights(), model.buffers(), plan_);
+      if (usable && !plan_.trial) weights = write_weights(folder_.run, exchanger.weights(), model.buffers(), plan_);
       record_->close(result, message, weights);
     });
     log_.info(fmt::format("{} after {} steps ({})", usable ? "done" : "failed", result.steps, result.reason));

@@ -61,7 +61,7 @@ std::vector<RecordBody> bodies() {
   return {
       start,
       record::FirstStep{.startup_s = 0.875},
-      record::Early{.losses = {2.5, kNan, 2.25}},
+      record::Early{.losses = {2.5, kNan, 2.25}, .step_s = {0.5, 0.25, 0.125}},
       record::Shares{.from_epoch = 2, .weights = {3, 1}},
       record::Heartbeat{.epoch = 1, .step = 100, .loss = kNan, .samples = 12'800, .node_seconds = 1.5},
       some_epoch(),

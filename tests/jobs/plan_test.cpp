@@ -72,6 +72,8 @@ void expect_equal(const Plan& a, const Plan& b) {
   EXPECT_EQ(a.shares, b.shares);
   EXPECT_EQ(a.buckets, b.buckets);
   EXPECT_EQ(a.kernels, b.kernels);
+  EXPECT_EQ(a.trial, b.trial);
+  EXPECT_EQ(a.choice, b.choice);
   EXPECT_EQ(a.price, b.price);
 }
 
@@ -99,6 +101,8 @@ TEST(Plan, RoundTrip) {
   plan.buckets = {1, 2};
   plan.streamed = true;
   plan.kernels = LinearKernels{{8, 3, true, false, true}};
+  plan.trial = TrialLimits{.least_steps = 3, .most_steps = 5, .seconds = 0.5};
+  plan.choice = Choice{.kept = {.ranks = 2}, .reason = "it ran", .tried = {{.way = {.ranks = 2}}}};
   expect_equal(plan_from_json(through_text(to_json(plan))), plan);
 }
 
@@ -195,6 +199,9 @@ TEST(Plan, DamageNamesTheKey) {
       {"/buckets/other_bytes", "", {"buckets: missing key other_bytes"}},
       {"/kernels", "{}", {"kernels: kernels: expected a list of shapes"}},
       {"/kernels", "[{\"inputs\": 8, \"outputs\": 3, \"onednn\": [1]}]", {"kernels: onednn[0]: wrong type"}},
+      {"/trial", "{\"least_steps\": 0}", {"trial: least_steps: expected at least 1"}},
+      {"/choice", "{\"kept\": {}}", {"choice: missing key ranks"}},
+      {"/training/train/precision", "\"auto\"", {"train.precision: expected the precision that was chosen"}},
       {"/price/usd_per_node_hour", "0.08925", {"price: usd_per_node_hour: wrong type"}},
       {"/price/usd_per_node_hour", "\"-0.01\"", {"price: usd_per_node_hour: expected 0 to 50000 USD, found -0.01"}},
       {"/price/usd_per_node_hour", "\"70369\"", {"price: usd_per_node_hour: expected 0 to 50000 USD, found 70369"}},

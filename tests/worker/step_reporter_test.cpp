@@ -26,7 +26,10 @@ class StepReporterTest : public testing::Test {
     journal_.emplace(folder_.path(), plan_.run, 1, &*link_, [this](const RecordBody& body) {
       lines_.push_back(type_of(body));
       if (const auto* beat = std::get_if<record::Heartbeat>(&body)) beats_.emplace_back(now_, *beat);
-      if (const auto* early = std::get_if<record::Early>(&body)) early_ = early->losses;
+      if (const auto* early = std::get_if<record::Early>(&body)) {
+        early_ = early->losses;
+        step_s_ = early->step_s;
+      }
       if (const auto* first = std::get_if<record::FirstStep>(&body)) startup_s_ = first->startup_s;
     });
     reporter_.emplace(&*journal_, plan_, now_ - 3s, now_);
@@ -77,7 +80,7 @@ class StepReporterTest : public testing::Test {
   std::optional<StepReporter> reporter_;
   std::vector<std::string> lines_;
   std::vector<std::pair<SteadyTime, record::Heartbeat>> beats_;
-  std::vector<double> early_;
+  std::vector<double> early_, step_s_;
   double startup_s_ = 0;
 };
 
@@ -103,6 +106,7 @@ TEST_F(StepReporterTest, GivesTheFirstTwentyLosses) {
   EXPECT_THAT(lines_, ElementsAre("first_step", "early"));
   ASSERT_EQ(early_.size(), 20U);
   EXPECT_DOUBLE_EQ(early_.back(), 1.0 / 20);
+  EXPECT_TRUE(step_s_.empty());
 }
 
 TEST_F(StepReporterTest, GivesTheLossesOfAShorterRunAtItsEnd) {
@@ -111,6 +115,21 @@ TEST_F(StepReporterTest, GivesTheLossesOfAShorterRunAtItsEnd) {
   reporter_->finish();
   EXPECT_THAT(lines_, ElementsAre("first_step", "early"));
   EXPECT_THAT(early_, ElementsAre(1.0, 1.0 / 2, 1.0 / 3));
+}
+
+TEST_F(StepReporterTest, GivesAllStepsOfATrialWithTheirTimes) {
+  Plan trial = plan_;
+  trial.trial = TrialLimits{.most_steps = 30};
+  reporter_.emplace(&*journal_, trial, now_ - 3s, now_);
+  steps(10, 1ms);
+  steps(19, 2ms);
+  EXPECT_THAT(lines_, ElementsAre("first_step"));
+  steps(1, 4ms);
+  EXPECT_THAT(lines_, ElementsAre("first_step", "early"));
+  EXPECT_EQ(early_.size(), 30U);
+  ASSERT_EQ(step_s_.size(), 30U);
+  EXPECT_DOUBLE_EQ(step_s_[0], 0.001);
+  EXPECT_DOUBLE_EQ(step_s_[29], 0.004);
 }
 
 TEST_F(StepReporterTest, TellsPhasesAtOnceAndProgressFourTimesASecond) {
