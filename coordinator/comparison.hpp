@@ -29,6 +29,7 @@ struct ComparisonRow {
   PhaseSeconds seconds;  ///< mean per epoch
   std::optional<Price> price;
   bool contended = false;
+  std::optional<Choice> choice;  ///< of the first repeat: how `auto` was decided
 };
 
 enum class AgreementResult { kAgree, kDiffer, kNotComparable };

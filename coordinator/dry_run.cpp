@@ -5,6 +5,7 @@
 
 #include "cluster/bill.hpp"
 #include "common/printable.hpp"
+#include "coordinator/choice_words.hpp"
 #include "coordinator/supervisor.hpp"
 #include "jobs/shares.hpp"
 #include "jobs/spec_reader.hpp"
@@ -49,6 +50,11 @@ std::string sketch_text(const Sketch& sketch, const PlannedRow& row) {
       fmt::format("{}: pool {}, {}, {} rank{} x {} thread{}, {}{}\n", place.configuration, place.pool,
                   to_text(place.backend), place.ranks, place.ranks == 1 ? "" : "s", place.threads,
                   place.threads == 1 ? "" : "s", cores_text(place), place.contended ? ", contended" : "");
+  if (row.choice)
+    text +=
+        fmt::format("  auto    {}, tried on {}\n", choice_sentence(*row.choice), row.choice->measured_at.substr(0, 10));
+  else if (!row.ways.empty())
+    text += fmt::format("  auto    {} ways to try before it runs; shown is the first\n", row.ways.size());
   text += fmt::format("  batch   {} = {} samples by rank; {} steps an epoch\n", sketch.plan.training.train.batch,
                       fmt::join(sketch.batch_shares, " + "), sketch.plan.steps_per_epoch());
   if (sketch.plan.streamed)
@@ -80,8 +86,12 @@ Json dry_run_json(const Preparation& preparation, const std::filesystem::path& h
   Json rows = Json::array();
   for (const auto& row : preparation.rows) {
     const Sketch sketch = sketch_of(preparation, row, home, worker);
+    Json ways = Json::array();
+    if (!row.choice)
+      for (const Way& way : row.ways) ways.push_back(to_text(way));
     rows.push_back({{"configuration", row.configuration.name},
                     {"pool", row.placement.pool},
+                    {"ways_to_try", ways},
                     {"argv", sketch.argv},
                     {"batch_shares", sketch.batch_shares},
                     {"cost_usd_per_hour", to_decimal(sketch.hourly)},

@@ -84,7 +84,8 @@ Event run_event(const Plan& plan, const fs::path& run_dir, int order, Timestamp 
                {"price", plan.price ? to_json(*plan.price) : Json(nullptr)},
                {"training", to_json(plan.training)},
                {"dataset_key", plan.dataset.key},
-               {"test_count", plan.dataset.test_count}};
+               {"test_count", plan.dataset.test_count},
+               {"choice", plan.choice ? to_json(*plan.choice) : Json(nullptr)}};
   return {.at = at,
           .run_id = plan.run.value,
           .source = "coordinator",

@@ -158,6 +158,7 @@ MeasuredRow measure(const std::vector<const RunState*>& repeats, const std::map<
   row.pool = first.pool;
   row.backend = first.backend;
   row.precision = first.precision;
+  row.choice = first.choice;
   row.nodes = first.nodes;
   row.ranks = first.ranks;
   row.threads = first.threads;

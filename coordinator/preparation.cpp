@@ -97,6 +97,16 @@ class LazyPrices {
   std::optional<PriceBook> book_;
 };
 
+std::vector<Way> ways_of(const JobSpec& job, int order, const PoolCapacity& pool) {
+  const auto& configuration = job.configurations[static_cast<std::size_t>(order)];
+  Open open{.ranks = configuration.ranks, .precision = configuration.train.precision};
+  const bool written = job.source.written("configurations[" + std::to_string(order) + "].threads");
+  if (configuration.ranks || written) open.threads = configuration.threads;
+  int cores = pool.cores_per_node;
+  if (!pool.host_cores.empty()) cores = std::min(cores, static_cast<int>(pool.host_cores.size()));
+  return ways_to_try(open, cores, configuration.train.batch);
+}
+
 PlannedRow plan_row(const JobSpec& job, int order, const ClusterSpec& cluster, const Inventory& machine,
                     LazyPrices& prices, bool contended) {
   const auto& configuration = job.configurations[static_cast<std::size_t>(order)];
@@ -112,10 +122,15 @@ PlannedRow plan_row(const JobSpec& job, int order, const ClusterSpec& cluster, c
   PlannedRow row{.configuration = configuration,
                  .order = order,
                  .launcher = pool->launcher,
-                 .placement = place(job, configuration, capacity),
+                 .capacity = capacity,
                  .price = pool->price ? *pool->price : prices.assumed(capacity.cores_per_node)};
-  row.placement.contended |= contended;
-  return row;
+  row.placement.contended = contended;
+  const Precision precision = configuration.train.precision;
+  if (!configuration.ranks || precision == Precision::kAuto) row.ways = ways_of(job, order, capacity);
+  // Threads that no layout has room for are refused as they are with one rank.
+  const int ranks = configuration.ranks.value_or(1);
+  const Way written{ranks, configuration.threads, precision == Precision::kAuto ? Precision::kFp32 : precision};
+  return in_way(job, row, row.ways.empty() ? written : row.ways.front());
 }
 
 /// Files are read once; synthetic data differ by seed, which a row may override.
@@ -172,11 +187,27 @@ Preparation prepare(const RunOptions& options, const Inventory& machine, const I
   return result;
 }
 
+PlannedRow in_way(const JobSpec& job, const PlannedRow& row, const Way& way) {
+  PlannedRow result = row;
+  result.configuration.ranks = way.ranks;
+  result.configuration.threads = way.threads;
+  result.configuration.train.precision = way.precision;
+  result.placement = place(job, result.configuration, row.capacity);
+  result.placement.contended |= row.placement.contended;
+  return result;
+}
+
+void settle(const JobSpec& job, PlannedRow& row, const Choice& choice) {
+  row = in_way(job, row, choice.kept);
+  row.choice = choice;
+}
+
 Plan plan_run(const Preparation& preparation, const PlannedRow& row, RunId run, std::optional<ComparisonId> comparison,
               int repeat) {
   Plan plan = make_plan(preparation.job, row.configuration, row.placement, row.dataset, std::move(run),
                         std::move(comparison), repeat, /*attempt=*/1, row.price);
   plan.weights = preparation.weights;
+  plan.choice = row.choice;
   return plan;
 }
 

@@ -20,11 +20,15 @@ struct RunOptions {
   bool contended = false;              ///< do not wait for slots; every row is marked
 };
 
-/// One configuration with its place and price. `order` is its place in the job file.
+/// One configuration with its place and price. `order` is its place in the job file. What `auto` leaves open stands at
+/// the first of `ways` until settle() makes it the chosen one.
 struct PlannedRow {
   ConfigurationSpec configuration;
   int order = 0;
   LauncherKind launcher = LauncherKind::kLocal;
+  PoolCapacity capacity;
+  std::vector<Way> ways;         ///< to try; empty: nothing is `auto`
+  std::optional<Choice> choice;  ///< among them
   Placement placement;
   Price price;
   DatasetIndex dataset;
@@ -40,6 +44,11 @@ struct Preparation {
 
 /// Throws ConfigError with every finding of both files at once, DataError when the dataset cannot be indexed.
 Preparation prepare(const RunOptions& options, const Inventory& machine, const IndexProgress& progress = {});
+
+/// The row runs as chosen.
+void settle(const JobSpec& job, PlannedRow& row, const Choice& choice);
+/// The row as it would run in one of its ways.
+PlannedRow in_way(const JobSpec& job, const PlannedRow& row, const Way& way);
 
 /// One run of the comparison. The order of runs is interleaved, A B C A B C, so that a slow drift of the machine meets
 /// every configuration alike.

@@ -47,7 +47,8 @@ Json to_json(const ComparisonRow& row) {
           {"energy_j_per_epoch", maybe_number(row.energy_j_per_epoch)},
           {"price", row.price ? to_json(*row.price) : Json(nullptr)},
           {"contended", row.contended},
-          {"status", row.status}};
+          {"status", row.status},
+          {"choice", row.choice ? to_json(*row.choice) : Json(nullptr)}};
 }
 
 Json to_json(const Agreement& agreement) {

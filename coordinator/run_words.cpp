@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "common/printable.hpp"
+#include "coordinator/choice_words.hpp"
 #include "coordinator/figures.hpp"
 #include "coordinator/run_listing.hpp"
 
@@ -22,6 +23,11 @@ std::string field(const char* name, const std::string& value, Style style = Styl
 std::string place(const RunState& run) {
   return fmt::format("pool {}: {}, {} x {}, {}{}", run.pool, plural(run.nodes, "node"), plural(run.ranks, "rank"),
                      plural(run.threads, "thread"), run.backend, run.contended ? " (contended: never wins)" : "");
+}
+
+std::string chosen_when(const Choice& choice) {
+  if (choice.from_cache) return fmt::format(" (tried on {})", choice.measured_at.substr(0, 10));
+  return fmt::format(" ({} ways tried in {}, not billed)", choice.tried.size(), duration_text(choice.took_s));
 }
 
 std::string price_words(const Price& price) {
@@ -123,6 +129,7 @@ std::string to_page(const RunState& run, bool colour) {
                 colour);
   text += field("where", place(run));
   text += field("precision", run.precision);
+  if (run.choice) text += field("chosen", choice_sentence(*run.choice) + chosen_when(*run.choice));
   text += field("when", when_text(run.created_at) + " UTC");
   text += field("price", run.price ? price_words(*run.price) : "not known");
   text += field("folder", run.run_dir);

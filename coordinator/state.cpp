@@ -108,6 +108,7 @@ void apply_run(State& state, const Event& event) {
                .test_count = json_get<std::int64_t>(body, "test_count"),
                .created_at = event.at};
   run.precision = json_get<std::string>(json_at(run.training, "train"), "precision");
+  if (body.contains("choice") && !body["choice"].is_null()) run.choice = choice_from_json(body["choice"]);
   if (!state.runs.emplace(event.run_id, run).second) throw IoError("run " + event.run_id + " is recorded twice");
   if (!run.comparison) return;
   const auto comparison = state.comparisons.find(run.comparison->value);

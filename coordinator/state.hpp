@@ -11,6 +11,7 @@
 #include "common/price.hpp"
 #include "common/records.hpp"
 #include "coordinator/event.hpp"
+#include "jobs/choice.hpp"
 
 namespace regatta {
 
@@ -60,8 +61,9 @@ struct RunState {
   int nodes = 1, ranks = 1, threads = 1, cores_per_node = 1;
   bool contended = false;
   std::optional<Price> price;
-  Json training;                ///< TrainingSpec as JSON
-  std::int64_t test_count = 0;  ///< samples behind each test_accuracy; 0: not recorded
+  Json training;                 ///< TrainingSpec as JSON
+  std::int64_t test_count = 0;   ///< samples behind each test_accuracy; 0: not recorded
+  std::optional<Choice> choice;  ///< how `auto` was decided; nothing: nothing was open
   RunStatus status = RunStatus::kWaiting;
   std::optional<Owner> owner;
   std::vector<AttemptState> attempts;

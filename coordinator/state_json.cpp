@@ -102,6 +102,7 @@ Json to_json(const RunState& run) {
           {"precision", run.precision},
           {"dataset_key", run.dataset_key},
           {"test_count", run.test_count},
+          {"choice", run.choice ? to_json(*run.choice) : Json(nullptr)},
           {"price", run.price ? to_json(*run.price) : Json(nullptr)},
           {"training", run.training},
           {"owner", run.owner ? to_json(*run.owner) : Json(nullptr)},

@@ -55,8 +55,7 @@ Placement place(const JobSpec& job, const ConfigurationSpec& configuration, cons
   REGATTA_ENSURE(configuration.pool == pool.name, "a configuration placed in another pool");
   REGATTA_ENSURE(configuration.threads >= 1 && pool.nodes >= 1 && pool.cores_per_node >= 1,
                  "sizes that nobody checked");
-  if (!configuration.ranks)
-    refuse(job, path_of(job, configuration) + ".ranks", "auto is not in this version", "give a number of ranks");
+  REGATTA_ENSURE(configuration.ranks, "ranks: auto that nobody decided");
   const int ranks = *configuration.ranks, threads = configuration.threads;
   REGATTA_ENSURE(ranks >= 1, "ranks that nobody checked");
   const int per_node = ranks_per_node(configuration, pool);
@@ -90,14 +89,17 @@ const ConfigurationSpec& choose_configuration(const JobSpec& job, const std::opt
             (configuration.ranks ? counted(*configuration.ranks, "rank") : "auto") + ")";
     if (name ? configuration.name == *name : configuration.ranks == world_size) matching.push_back(&configuration);
   }
+  if (!name && matching.empty())
+    for (const ConfigurationSpec& configuration : job.configurations)
+      if (!configuration.ranks) matching.push_back(&configuration);
   const std::string started = counted(world_size, "rank");
   const std::string advice = "configurations: " + list;
   if (name && matching.empty())
     refuse(job, "configurations", "expected --config to name a configuration, found \"" + *name + "\"", advice);
-  if (name && matching.front()->ranks != world_size)
+  if (name && matching.front()->ranks.value_or(world_size) != world_size)
     refuse(job, path_of(job, *matching.front()) + ".ranks",
            "expected as many ranks as were started, which is " + std::to_string(world_size) + ", found " +
-               (matching.front()->ranks ? std::to_string(*matching.front()->ranks) : "auto"),
+               std::to_string(*matching.front()->ranks),
            "start as many ranks as the configuration has (mpirun -np), or choose another; " + advice);
   if (matching.empty())
     refuse(job, "configurations", "expected a configuration with " + started + ", as many as were started, found none",

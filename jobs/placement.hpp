@@ -29,12 +29,13 @@ struct PoolCapacity {
   std::vector<int> host_cores;  ///< ids of the cores this process may use on this host; empty: unknown (other hosts)
 };
 
-/// Places one configuration. Throws ConfigError with position and advice when the pool has too few slots (and does not
-/// oversubscribe). `contended` when ranks x threads exceed the host's real cores. Cores are dealt in order, disjoint by
-/// rank, whenever they suffice and the pool is this host.
+/// Places one configuration, whose ranks are known. Throws ConfigError with position and advice when the pool has too
+/// few slots (and does not oversubscribe). `contended` when ranks x threads exceed the host's real cores. Cores are
+/// dealt in order, disjoint by rank, whenever they suffice and the pool is this host.
 Placement place(const JobSpec& job, const ConfigurationSpec& configuration, const PoolCapacity& pool);
 
-/// The configuration for a worker started by hand: `name`, or the only one with this world size.
+/// The configuration for a worker started by hand: `name`, or the only one with this world size, or else the only one
+/// with ranks: auto, which takes as many as were started.
 /// Throws ConfigError that lists the configurations otherwise.
 const ConfigurationSpec& choose_configuration(const JobSpec& job, const std::optional<std::string>& name,
                                               int world_size);

@@ -30,8 +30,8 @@ void note_data(const DataSpec& data, Later& later) {
 }
 
 void note_train(const TrainSpec& train, const std::string& path, Later& later) {
-  const bool later_precision = train.precision == Precision::kAuto || train.precision == Precision::kFp16;
-  later.note(path + "precision", later_precision, to_text(train.precision), "fp32, bf16 or fp64");
+  later.note(path + "precision", train.precision == Precision::kFp16, to_text(train.precision),
+             "auto, fp32, bf16 or fp64");
   later.note(path + "exchange.wire", train.exchange.wire != Wire::kSame, to_text(train.exchange.wire), "same");
   later.note(path + "exchange.every", train.exchange.every != 1, std::to_string(train.exchange.every), "1");
   later.note(path + "exchange.outer", train.exchange.outer.has_value(), "a map", "no outer");
@@ -50,7 +50,6 @@ std::vector<Diagnostic> unsupported(const JobSpec& job) {
     const ConfigurationSpec& configuration = job.configurations[i];
     const std::string path = fmt::format("configurations[{}].", i);
     later.note(path + "backend", configuration.backend != Backend::kMpi, to_text(configuration.backend), "mpi");
-    later.note(path + "ranks", !configuration.ranks, "auto", "a number");
     note_train(configuration.train, path + "train.", later);
   }
   return later.sorted();

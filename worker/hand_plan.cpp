@@ -41,6 +41,15 @@ struct Hosts {
   }
 };
 
+/// Where a key that a configuration may override was written.
+std::string own_or_job_key(const HandJob& read, const std::string& key) {
+  for (std::size_t i = 0; i < read.job.configurations.size(); ++i) {
+    const std::string own = "configurations[" + std::to_string(i) + "]." + key;
+    if (read.job.configurations[i].name == read.configuration.name && read.job.source.written(own)) return own;
+  }
+  return key;
+}
+
 }  // namespace
 
 RankSite this_site() {
@@ -89,6 +98,12 @@ HandJob read_by_hand(const WorkerOptions& options, const std::vector<RankSite>& 
   HandJob read{.job = read_job_file(*options.job)};
   if (auto findings = unsupported(read.job); !findings.empty()) throw ConfigError(std::move(findings));
   read.configuration = choose_configuration(read.job, options.configuration, static_cast<int>(sites.size()));
+  read.configuration.ranks = static_cast<int>(sites.size());
+  if (read.configuration.train.precision == Precision::kAuto)
+    throw ConfigError({read.job.source.finding(
+        own_or_job_key(read, "train.precision"),
+        "auto is chosen by trials, and a worker started by hand makes none (expected fp32 or bf16)",
+        "write precision: fp32 or bf16, or let regatta run choose; its plan.json can be started by hand")});
   read.placement = place_by_hand(read.job, read.configuration, sites, launched);
   return read;
 }

@@ -16,6 +16,7 @@
 #include "coordinator/ownership.hpp"
 #include "coordinator/slots.hpp"
 #include "coordinator/text_table.hpp"
+#include "coordinator/tuner.hpp"
 
 namespace regatta {
 
@@ -26,7 +27,7 @@ namespace fs = std::filesystem;
 /// The command line of `regatta run`.
 struct RunCommand {
   RunOptions options;
-  bool dry_run = false, json = false;
+  bool dry_run = false, json = false, retune = false;
   std::optional<fs::path> worker;
 };
 
@@ -57,8 +58,10 @@ bool is_in_path(const std::string& program) {
 
 /// Before anything is trained, not when the first row with two ranks comes up.
 void need_mpirun(const Preparation& preparation) {
-  const bool needed = std::any_of(preparation.rows.begin(), preparation.rows.end(),
-                                  [](const PlannedRow& row) { return row.placement.ranks > 1; });
+  const bool needed = std::any_of(preparation.rows.begin(), preparation.rows.end(), [](const PlannedRow& row) {
+    const auto parallel = [](const Way& way) { return way.ranks > 1; };
+    return row.placement.ranks > 1 || std::ranges::any_of(row.ways, parallel);
+  });
   if (needed && !is_in_path("mpirun"))
     throw ConfigError(
         "no mpirun in PATH, which more than one rank needs\n  install Open MPI (Debian: openmpi-bin), or run the rows "
@@ -96,12 +99,13 @@ ExitCode execute(const RunCommand& command, const CommandLine& line, const std::
   const Inventory machine = this_machine();
   ProgressDisplay display(stderr, ProgressDisplay::style_for(stderr, line.quiet));
   const SteadyTime begin = std::chrono::steady_clock::now();
-  const Preparation preparation = prepare(command.options, machine, [&](std::int64_t done, std::int64_t total) {
+  Preparation preparation = prepare(command.options, machine, [&](std::int64_t done, std::int64_t total) {
     display.indexing(done, total, std::chrono::steady_clock::now() - begin);
   });
   const fs::path worker = find_worker(command.worker);
   const Home home = find_home(line.home);
   if (command.dry_run) {
+    if (!command.retune) settle_from_cache(preparation, home.folder, machine);
     const std::string text = command.json ? dry_run_json(preparation, home.folder, worker).dump(2) + "\n"
                                           : dry_run_text(preparation, home.folder, worker);
     std::fputs(text.c_str(), stdout);
@@ -118,6 +122,14 @@ ExitCode execute(const RunCommand& command, const CommandLine& line, const std::
 
   if (const auto skipped = skipped_words(preparation.rows.front().dataset); !skipped.empty())
     display.say(printable("data: " + skipped));
+  const TunerParts tuner{.reactor = reactor,
+                         .display = display,
+                         .machine = machine,
+                         .home = home.folder,
+                         .worker = worker,
+                         .retune = command.retune,
+                         .contended = command.options.contended};
+  if (!tune(preparation, tuner)) return ExitCode::kInterrupted;
   const Owner owner = this_process();
   const CampaignResult result = run_campaign(
       preparation, argv, home.folder,
@@ -146,6 +158,7 @@ void add_run(CLI::App& app, CommandLine& line) {
       ->allow_extra_args(false);
   run->add_flag("--contended", command->options.contended,
                 "Run beside another timed run; rows are marked and never win");
+  run->add_flag("--retune", command->retune, "Try again what `auto` leaves open, also where an earlier run has chosen");
   run->add_flag("--json", command->json, "Print the comparison as JSON on stdout");
   run->add_option("--worker", command->worker, "The regatta-worker to launch; without it, the one beside this program")
       ->type_name("PATH");

@@ -122,7 +122,6 @@ TEST(Placement, TooFewSlotsAreRefusedWithPositionAndAdvice) {
        configuration("b", 3, 1, Backend::kNccl),
        crowded_gpus,
        {"at most 2 ranks", "more GPUs"}},
-      {"auto", configuration("b", {}), pool(1, 2), {":21:42:", "configurations[1].ranks: auto is not in this version"}},
       {"a product beyond 32 bits", configuration("b", 2'000'000'000, 2), pool(1, 2), {"found 2000000000"}},
   };
   for (const Refused& row : table) {
@@ -142,7 +141,7 @@ TEST(Placement, HugeOversubscriptionIsOnlyContended) {
   EXPECT_TRUE(place(job, job.configurations[0], pool(1, 2, true, {0, 1})).contended);
 }
 
-struct Choice {
+struct Chosen {
   std::optional<std::string> name;
   int world_size;
   std::string chosen;                // or
@@ -153,12 +152,13 @@ TEST(ChooseConfiguration, Table) {
   const JobSpec job = job_with(
       {configuration("one", 1), configuration("two", 2), configuration("also-two", 2, 2), configuration("all", {})});
   const std::string list = "configurations: one (1 rank), two (2 ranks), also-two (2 ranks), all (auto)";
-  const std::vector<Choice> table = {
+  const std::vector<Chosen> table = {
       {{}, 1, "one", {}},
       {"two", 2, "two", {}},
       {"also-two", 2, "also-two", {}},
       {{}, 2, "", {"expected one configuration with 2 ranks, found 2", "--config NAME", list}},
-      {{}, 3, "", {"expected a configuration with 3 ranks", "found none", list}},
+      {{}, 3, "all", {}},
+      {"all", 2, "all", {}},
       {"three",
        2,
        "",
@@ -168,9 +168,8 @@ TEST(ChooseConfiguration, Table) {
        "",
        {"job.yaml:20:42: configurations[0].ranks: expected as many ranks as were started, which is 2, found 1",
         "mpirun -np", list}},
-      {"all", 2, "", {"found auto", list}},
   };
-  for (const Choice& row : table) {
+  for (const Chosen& row : table) {
     const std::string row_name = row.name.value_or("no name") + " with " + std::to_string(row.world_size);
     try {
       EXPECT_EQ(choose_configuration(job, row.name, row.world_size).name, row.chosen) << row_name;

@@ -149,11 +149,9 @@ const Mistake kMistakes[] = {
      "configurations[1].train.schedule.kind", "stop.epochs", "found nothing", "write stop: {epochs: 10}"},
 };
 
-// One for each key in jobs/unsupported.cpp, but for those that need another such key beside them: train.exchange.outer
-// and train.tf32.
+// One for each key in jobs/unsupported.cpp, but for those that need another such key beside them: train.exchange.outer,
+// train.tf32 and precision: fp16.
 const Mistake kLater[] = {
-    {"LaterPrecision", kPrecision, "  precision: auto", "8:3", "train.precision", "fp32, bf16 or fp64", "auto",
-     "write fp32, bf16 or fp64"},
     {"LaterWire", kExchange, "  exchange: {wire: bf16}", "9:14", "train.exchange.wire", "expected same", "bf16",
      "write same"},
     {"LaterStage", kData, "data: {format: idx, path: mnist, stage: node-local}", "3:34", "data.stage", "expected none",
@@ -164,8 +162,6 @@ const Mistake kLater[] = {
      "expected no micro_batch", "found a number", "write no micro_batch"},
     {"LaterCheckpoint", kBatch, "  batch: 128\n  checkpoint: every_epoch", "6:3", "train.checkpoint", "expected none",
      "found every_epoch", "write none"},
-    {"LaterRanks", kTwo, "  - {name: two, ranks: auto}", "16:17", "configurations[1].ranks", "a number", "auto",
-     "write a number"},
     {"LaterBackend", kTwo, "  - {name: two, ranks: 2, backend: nccl}", "16:27", "configurations[1].backend",
      "expected mpi", "nccl", "write mpi"},
     {"LaterOverride", kTwo, "  - {name: two, ranks: 2, train: {micro_batch: 2}}", "16:35",

@@ -176,9 +176,17 @@ TEST_F(WorkerRuns, AConfigurationOfAnotherSizeIsRefused) {
 }
 
 TEST_F(WorkerRuns, WhatIsNotInThisVersionIsRefusedBeforeAnythingIsMade) {
-  const ProcessResult ended = run(launch(2, worker(), {job(1, "precision: auto").string()}), options_);
+  const ProcessResult ended = run(launch(2, worker(), {job(1, "checkpoint: every_epoch").string()}), options_);
   EXPECT_EQ(ended.exit_code, 2) << ended.text();
   EXPECT_EQ(count_of("not in this version", ended.err), 1) << ended.err;
+  EXPECT_FALSE(fs::exists(run_dir()));
+}
+
+TEST_F(WorkerRuns, AutoPrecisionIsLeftToRegattaRun) {
+  const ProcessResult ended = run(launch(2, worker(), {job(1, "precision: auto").string()}), options_);
+  EXPECT_EQ(ended.exit_code, 2) << ended.text();
+  EXPECT_EQ(count_of("auto is chosen by trials", ended.err), 1) << ended.err;
+  EXPECT_THAT(ended.err, AllOf(HasSubstr("train.precision"), HasSubstr("write precision: fp32 or bf16")));
   EXPECT_FALSE(fs::exists(run_dir()));
 }
 

@@ -1,0 +1,145 @@
+#include "coordinator/choice_cache.hpp"
+
+#include <gmock/gmock.h>
+
+#include <functional>
+#include <set>
+
+#include "common/files.hpp"
+#include "coordinator/choice_words.hpp"
+#include "tests/support/process.hpp"
+
+namespace regatta::test {
+namespace {
+
+using testing::AllOf, testing::HasSubstr, testing::IsEmpty;
+
+const std::vector<Way> kWays{{1, 1, Precision::kFp32}, {1, 1, Precision::kBf16}};
+
+Plan some_plan() {
+  Plan plan;
+  plan.run = new_run_id();
+  plan.training.model.kind = ModelKind::kMlp;
+  plan.training.model.hidden = {32};
+  plan.training.train.batch = 64;
+  plan.training.stop.epochs = 3;
+  plan.dataset.key = "0123";
+  return plan;
+}
+
+const Inventory kMachine{.host = "a", .cpu_model = "EPYC", .cores = {0, 1}, .host_cores = 2, .memory_bytes = 1 << 30};
+
+Choice some_choice() {
+  return choose({{.way = kWays[0], .losses = std::vector<double>(20, 2.0), .rounds_s = {0.25}},
+                 {.way = kWays[1], .losses = std::vector<double>(20, 2.01), .rounds_s = {0.125}}});
+}
+
+TEST(ChoiceKey, DiffersByAllThatAStepDependsOn) {
+  std::set<std::string> keys;
+  const auto add = [&](const std::function<void(Plan&, Inventory&)>& change) {
+    Plan plan = some_plan();
+    Inventory machine = kMachine;
+    change(plan, machine);
+    keys.insert(choice_key(plan, kWays, machine, "").dump());
+  };
+  add([](Plan&, Inventory&) {});
+  add([](Plan& plan, Inventory&) { plan.training.model.hidden = {64}; });
+  add([](Plan& plan, Inventory&) { plan.training.train.batch = 65; });
+  add([](Plan& plan, Inventory&) { plan.training.train.optimizer.lr = 1; });
+  add([](Plan& plan, Inventory&) { plan.training.train.clip_norm = 1; });
+  add([](Plan& plan, Inventory&) { plan.training.train.accumulate = 2; });
+  add([](Plan& plan, Inventory&) { plan.training.train.schedule.warmup_steps = 2; });
+  add([](Plan& plan, Inventory&) { plan.training.train.schedule.kind = ScheduleKind::kCosine; });
+  add([](Plan& plan, Inventory&) {
+    plan.training.train.schedule.kind = ScheduleKind::kCosine;
+    plan.training.stop.epochs = 4;  // the schedule's end
+  });
+  add([](Plan& plan, Inventory&) { plan.weights = IndexedFile{.xxh3 = "4567"}; });
+  add([](Plan& plan, Inventory&) { plan.dataset.key = "0124"; });
+  add([](Plan& plan, Inventory&) { plan.streamed = true; });
+  add([](Plan& plan, Inventory&) { plan.training.data.augment = {"flip"}; });
+  add([](Plan&, Inventory& machine) { machine.cpu_model = "Xeon"; });
+  add([](Plan&, Inventory& machine) { machine.cores = {0}; });
+  add([](Plan&, Inventory& machine) { machine.host_cores = 4; });
+  add([](Plan&, Inventory& machine) { machine.memory_bytes = 1; });
+  EXPECT_EQ(keys.size(), 17U);
+  keys.insert(choice_key(some_plan(), {kWays[0]}, kMachine, "").dump());
+  keys.insert(choice_key(some_plan(), kWays, kMachine, "allocator").dump());
+  EXPECT_EQ(keys.size(), 19U);
+}
+
+TEST(ChoiceKey, IsTheSameForAllThatAStepDoesNotDependOn) {
+  const Json key = choice_key(some_plan(), kWays, kMachine, "");
+  Plan plan = some_plan();
+  plan.training.name = "another";
+  plan.training.train.precision = Precision::kBf16;
+  plan.training.train.seed = 7;
+  plan.training.train.evaluate = Evaluate::kNever;
+  plan.training.train.deadline_s = 60;
+  plan.training.stop.epochs = 30;
+  plan.repeat = 2;
+  Inventory machine = kMachine;
+  machine.host = "b";
+  EXPECT_EQ(choice_key(plan, kWays, machine, ""), key);
+}
+
+TEST(ChoiceCacheTest, GivesBackWhatItKeeps) {
+  const TemporaryFolder folder;
+  const ChoiceCache cache(folder.path());
+  const Json key = choice_key(some_plan(), kWays, kMachine, "");
+  EXPECT_FALSE(cache.find(key, kWays).choice);
+  EXPECT_THAT(cache.find(key, kWays).trouble, IsEmpty()) << "absent is no trouble";
+  cache.keep(key, some_choice());
+  Choice expected = some_choice();
+  expected.from_cache = true;
+  EXPECT_EQ(cache.find(key, kWays).choice, expected);
+  EXPECT_FALSE(cache.find(choice_key(some_plan(), kWays, kMachine, "allocator"), kWays).choice);
+}
+
+TEST(ChoiceCacheTest, TakesDamageAsAbsentAndSaysSo) {
+  const TemporaryFolder folder;
+  const ChoiceCache cache(folder.path());
+  const Json key = choice_key(some_plan(), kWays, kMachine, "");
+  cache.keep(key, some_choice());
+  const auto file = fs::directory_iterator(folder.path() / "choices")->path();
+  const Json whole = parse_json(read_file(file), "cache");
+  const auto trouble = [&](const std::string& text) {
+    write_file_atomically(file, text);
+    const auto found = cache.find(key, kWays);
+    EXPECT_FALSE(found.choice) << text;
+    return found.trouble;
+  };
+  const auto changed = [&](const char* pointer, Json value) {
+    Json json = whole;
+    json[Json::json_pointer(pointer)] = std::move(value);
+    return trouble(json.dump());
+  };
+  EXPECT_THAT(trouble(whole.dump().substr(0, 50)), AllOf(HasSubstr(file.string()), HasSubstr("not JSON")));
+  EXPECT_THAT(trouble(""), HasSubstr("not JSON"));
+  EXPECT_THAT(changed("/schema", 2), HasSubstr("schema: expected 1, found 2"));
+  EXPECT_THAT(changed("/of/dataset", "x"), HasSubstr("another training or machine"));
+  EXPECT_THAT(changed("/choice/kept/ranks", 2), HasSubstr("kept: expected one of the ways to try"));
+  EXPECT_THAT(changed("/choice/tried", 1), HasSubstr("tried"));
+  write_file_atomically(file, whole.dump());
+  EXPECT_TRUE(cache.find(key, kWays).choice);
+}
+
+TEST(ChoiceWords, SayWhatWasTriedAndKept) {
+  Choice choice = some_choice();
+  choice.took_s = 3.25;
+  choice.measured_at = "2026-01-02T03:04:05.000000Z";
+  EXPECT_EQ(
+      choice_text("open", choice, 64),
+      "open: 2 ways to run it, tried in 3.2 s, which are not billed\n"
+      "ranks x threads  precision  ms/step  samples/s    loss  off fp32's  verdict\n"
+      "1 x 1            fp32        250.00        256  2.0000           -  2.00x slower\n"
+      "1 x 1            bf16        125.00        512  2.0100      0.50 %  kept\n"
+      "open: kept 1 rank x 1 thread, bf16: 2.00x faster than 1 rank x 1 thread, fp32; loss within 0.5 % of fp32's");
+  choice.from_cache = true;
+  EXPECT_EQ(choice_text("open", choice, 64),
+            "open: chosen on 2026-01-02 (--retune tries again): 1 rank x 1 thread, bf16: 2.00x faster than 1 rank x 1 "
+            "thread, fp32; loss within 0.5 % of fp32's");
+}
+
+}  // namespace
+}  // namespace regatta::test
