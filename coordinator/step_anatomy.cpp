@@ -7,6 +7,7 @@
 #include <iterator>
 
 #include "common/error.hpp"
+#include "common/printable.hpp"
 #include "coordinator/figures.hpp"
 #include "coordinator/text_table.hpp"
 
@@ -211,8 +212,9 @@ Json to_json(const StepAnatomy& anatomy) {
 }
 
 std::string to_page(const StepAnatomy& anatomy, bool colour) {
-  std::string text = fmt::format("run {}, attempt {}, exchanger {}: medians over steps {} of {}\n\n", anatomy.run.value,
-                                 anatomy.attempt, anatomy.exchanger, ranges(anatomy.steps), anatomy.last_step);
+  std::string text =
+      fmt::format("run {}, attempt {}, exchanger {}: medians over steps {} of {}\n\n", anatomy.run.value,
+                  anatomy.attempt, printable(anatomy.exchanger), ranges(anatomy.steps), anatomy.last_step);
   text += activities_table(anatomy, colour);
   if (anatomy.buckets.empty()) return text;
   return text + "\nBuckets, ms on the rank that takes longest; early: applied while backward still ran\n\n" +

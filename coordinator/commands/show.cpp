@@ -40,13 +40,15 @@ ExitCode show_steps(const RunState& run, const ShowOptions& options, const Comma
   const std::vector<RankSteps> ranks = read_steps(run);
   const StepAnatomy anatomy = anatomy_of(ranks);
   if (options.trace) write_file_atomically(*options.trace, chrome_trace(ranks));
-  if (options.json)
+  if (options.json) {
     std::puts(to_json(anatomy).dump(2).c_str());
-  else if (options.steps)
-    std::fputs(to_page(anatomy, wants_colour(STDOUT_FILENO)).c_str(), stdout);
-  else if (!line.quiet)
-    std::printf("%s: %zu steps of %zu ranks\n  open it in https://ui.perfetto.dev or chrome://tracing\n",
-                options.trace->c_str(), anatomy.steps.size(), ranks.size());
+    return ExitCode::kDone;
+  }
+  if (options.steps) std::fputs(to_page(anatomy, wants_colour(STDOUT_FILENO)).c_str(), stdout);
+  if (options.trace && !line.quiet)
+    std::printf("%s%s: %zu steps of %zu ranks\n  open it in https://ui.perfetto.dev or chrome://tracing\n",
+                options.steps ? "\n" : "", printable(options.trace->string()).c_str(), anatomy.steps.size(),
+                ranks.size());
   return ExitCode::kDone;
 }
 
@@ -89,7 +91,8 @@ void add_show(CLI::App& app, CommandLine& line) {
   command->add_flag("--json", options->json, "Print everything that is known as JSON on stdout");
   command->add_flag("--steps", options->steps, "Where the time of a step of this run goes");
   command->add_option("--trace", options->trace, "Write the steps of this run here, in Chrome's trace format")
-      ->type_name("FILE");
+      ->type_name("FILE")
+      ->check([](const std::string& file) { return file.empty() ? "expected a file's name, found nothing" : ""; });
   command->footer(kShowExamples);
   command->callback([&line, options] { line.chosen = [&line, options] { return show(*options, line); }; });
 }
