@@ -33,6 +33,14 @@ std::string choice_sentence(const Choice& choice) {
   return to_text(choice.kept) + ": " + choice.reason;
 }
 
+std::string busy_words(double load, int cores) {
+  if (load <= cores / 2.0) return "";
+  return fmt::format(
+      "this machine is busy (load {:.1f} on {} cores), so the fastest way may not be found; try again later with "
+      "--retune",
+      load, cores);
+}
+
 std::string choice_text(const std::string& row, const Choice& choice, std::int64_t batch) {
   if (choice.from_cache)
     return fmt::format("{}: chosen on {} (--retune tries again): {}", row, choice.measured_at.substr(0, 10),

@@ -11,6 +11,10 @@ namespace regatta {
 /// cache. `batch` is samples per step.
 std::string choice_text(const std::string& row, const Choice& choice, std::int64_t batch);
 
+/// "this machine is busy (load 4.8 on 2 cores): ..."; empty while at least half of its cores are idle. What is measured
+/// beside others' work need not be what is fastest without it.
+std::string busy_words(double load, int cores);
+
 /// "2 ranks x 1 thread, bf16: 2.10x faster than ..."
 std::string choice_sentence(const Choice& choice);
 

@@ -21,12 +21,11 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr double kTooSlow = 1.5;       // times the best: not worth all its steps
-constexpr double kWorthBf16 = 1.5;     // times the best fp32: bf16 changes which layout is best by less
-constexpr double kClose = 1.1;         // times the best: tried again
-constexpr int kRounds = 3;             // of what is close
-constexpr double kEnough_s = 30;       // no further round after so long
-constexpr std::int64_t kFewSteps = 4;  // two warm up, two are timed
+constexpr double kTooSlow = 1.5;          // times the best: not worth all its steps
+constexpr double kWorthBf16 = 1.5;        // times the best fp32: bf16 changes which layout is best by less
+constexpr double kClose[] = {1.25, 1.1};  // times the best: tried again, in a second and in a third round
+constexpr double kEnough_s = 30;          // no further round after so long
+constexpr std::int64_t kFewSteps = 3;     // one warms up, two are timed
 
 class Tuner {
  public:
@@ -60,16 +59,20 @@ class Tuner {
 
   void first_round() {
     for (auto trial = trials_.rbegin(); trial != trials_.rend(); ++trial)
-      if (trial->way.precision != Precision::kBf16 || !both_precisions()) run(*trial, first_limits());
+      if (trial->way.precision != Precision::kBf16 || !both_precisions()) run(*trial);
     for (auto trial = trials_.rbegin(); trial != trials_.rend(); ++trial)
-      if (trial->rounds_s.empty() && trial->failure.empty() && is_worth_bf16(trial->way)) run(*trial, TrialLimits());
+      if (trial->rounds_s.empty() && trial->failure.empty() && is_worth_bf16(trial->way)) run(*trial);
   }
 
   bool both_precisions() const { return trials_.front().way.precision != trials_.back().way.precision; }
 
-  TrialLimits first_limits() const {
+  /// The first one of a precision is long enough to tell how its loss goes, the others how fast they are.
+  TrialLimits limits_of(const Trial& next) const {
     TrialLimits limits;
-    if (best() == std::numeric_limits<double>::infinity()) return limits;  // the first one's losses are the measure
+    const bool loss_is_known = std::any_of(trials_.begin(), trials_.end(), [&](const Trial& trial) {
+      return trial.way.precision == next.way.precision && trial.losses.size() >= kLeastLossSteps;
+    });
+    if (!loss_is_known) return limits;
     limits.least_steps = kFewSteps;
     limits.seconds = std::min(limits.seconds, kTooSlow * best() * static_cast<double>(limits.most_steps));
     return limits;
@@ -83,26 +86,25 @@ class Tuner {
   }
 
   void more_rounds() {
-    for (int round = 2; round <= kRounds && !interrupted_ && took_s() < kEnough_s; ++round) {
+    for (const double close : kClose) {
+      if (interrupted_ || took_s() > kEnough_s) return;
       const Choice so_far = choose(trials_);
       double least = std::numeric_limits<double>::infinity();
       for (const TriedWay& tried : so_far.tried)
         if (tried.acceptable) least = std::min(least, *tried.step_s);
-      std::vector<std::size_t> close;
+      std::vector<Trial*> again;
       for (std::size_t i = 0; i < trials_.size(); ++i)
-        if (so_far.tried[i].acceptable && *so_far.tried[i].step_s <= kClose * least) close.push_back(i);
-      if (close.size() < 2) return;
-      TrialLimits limits;
-      limits.least_steps = kFewSteps;
-      for (const std::size_t i : close) run(trials_[i], limits);
+        if (so_far.tried[i].acceptable && *so_far.tried[i].step_s <= close * least) again.push_back(&trials_[i]);
+      if (again.size() < 2) return;
+      for (Trial* trial : again) run(*trial);
     }
   }
 
-  void run(Trial& trial, const TrialLimits& limits) {
+  void run(Trial& trial) {
     if (interrupted_) return;
     const RunId id = new_run_id();
     Plan plan = plan_run(preparation_, in_way(preparation_.job, row_, trial.way), id, {}, 1);
-    plan.trial = limits;
+    plan.trial = limits_of(trial);
     plan.training.train.evaluate = Evaluate::kNever;
     plan.training.stop = {.epochs = plan.training.stop.epochs};  // schedules need to know it
     plan.price.reset();
@@ -133,6 +135,11 @@ void sweep_trials(const fs::path& folder) {
   }
 }
 
+double load_average() {
+  double load = 0;
+  return getloadavg(&load, 1) == 1 ? load : 0;
+}
+
 Json key_of(const Preparation& preparation, const PlannedRow& row, const Inventory& machine) {
   const char* without = std::getenv("REGATTA_WITHOUT");
   return choice_key(plan_run(preparation, row, new_run_id(), {}, 1), row.ways, machine,
@@ -155,6 +162,8 @@ bool tune(Preparation& preparation, const TunerParts& parts) {
     }
     if (!choice) {
       parts.display.note(fmt::format("{}: trying {} ways to run it", row.configuration.name, row.ways.size()));
+      if (const auto words = busy_words(load_average(), parts.machine.host_cores); !words.empty())
+        parts.display.note(words);
       choice = Tuner(preparation, row, parts).decide();
       if (!choice) return false;
       if (!parts.contended) cache.keep(key, *choice);

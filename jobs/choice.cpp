@@ -69,17 +69,22 @@ std::string counted(int count, const char* noun) {
   return fmt::format("{} {}{}", count, noun, count == 1 ? "" : "s");
 }
 
-/// The trial whose loss is the measure: fp32, the one with the most steps.
-const Trial* reference_of(const std::vector<Trial>& trials) {
+/// The trial with the most steps in this precision: its loss speaks for every layout, but for rounding.
+const Trial* longest_in(Precision precision, const std::vector<Trial>& trials) {
   const Trial* best = nullptr;
   for (const Trial& trial : trials)
-    if (trial.way.precision == Precision::kFp32 && trial.failure.empty() &&
+    if (trial.way.precision == precision && trial.failure.empty() &&
         (best == nullptr || trial.losses.size() > best->losses.size()))
       best = &trial;
   return best;
 }
 
-TriedWay judge(const Trial& trial, const Trial* reference) {
+/// Its own, or where they are too few those of the longest trial in its precision.
+const std::vector<double>& losses_of(const Trial& trial, const Trial* longest) {
+  return trial.losses.size() >= kLeastLossSteps || longest == nullptr ? trial.losses : longest->losses;
+}
+
+TriedWay judge(const Trial& trial, const Trial* reference, const Trial* longest) {
   TriedWay tried{.way = trial.way, .rounds = static_cast<int>(trial.rounds_s.size()), .step_s = trial.step_s()};
   if (!trial.losses.empty()) {
     const std::size_t count = std::min(kSmoothed, trial.losses.size());
@@ -94,7 +99,7 @@ TriedWay judge(const Trial& trial, const Trial* reference) {
     tried.acceptable = true;
   } else if (reference == nullptr) {
     tried.verdict = "refused: no fp32 trial to compare its loss with";
-  } else if (const auto difference = loss_difference(trial.losses, reference->losses); !difference) {
+  } else if (const auto difference = loss_difference(losses_of(trial, longest), reference->losses); !difference) {
     tried.verdict = fmt::format("refused: fewer than {} steps to compare its loss with fp32's", kLeastLossSteps);
   } else {
     if (std::isfinite(*difference)) tried.loss_difference = difference;
@@ -193,8 +198,9 @@ std::optional<double> loss_difference(const std::vector<double>& losses, const s
 Choice choose(const std::vector<Trial>& trials) {
   REGATTA_ENSURE(!trials.empty(), "a choice among nothing");
   Choice choice;
-  const Trial* reference = reference_of(trials);
-  for (const Trial& trial : trials) choice.tried.push_back(judge(trial, reference));
+  const Trial* fp32 = longest_in(Precision::kFp32, trials);
+  const Trial* bf16 = longest_in(Precision::kBf16, trials);
+  for (const Trial& trial : trials) choice.tried.push_back(judge(trial, fp32, bf16));
   double best = std::numeric_limits<double>::infinity();
   for (const TriedWay& tried : choice.tried)
     if (tried.acceptable) best = std::min(best, *tried.step_s);

@@ -77,7 +77,8 @@ inline constexpr double kNoise = 0.02;
 std::optional<double> loss_difference(const std::vector<double>& losses, const std::vector<double>& reference);
 
 /// The fastest acceptable way, or one before it that is as fast within noise. `trials` in order of preference, at least
-/// one; when none is acceptable, the first. Fills in all but took_s, measured_at and from_cache.
+/// one; when none is acceptable, the first. A bf16 trial too short to compare is judged by the longest one's loss.
+/// Fills in all but took_s, measured_at and from_cache.
 Choice choose(const std::vector<Trial>& trials);
 
 Json to_json(const Choice&);

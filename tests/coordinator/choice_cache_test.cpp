@@ -124,6 +124,12 @@ TEST(ChoiceCacheTest, TakesDamageAsAbsentAndSaysSo) {
   EXPECT_TRUE(cache.find(key, kWays).choice);
 }
 
+TEST(ChoiceWords, WarnOfABusyMachine) {
+  EXPECT_EQ(busy_words(1, 2), "");
+  EXPECT_EQ(busy_words(7.9, 16), "");
+  EXPECT_THAT(busy_words(4.76, 2), AllOf(HasSubstr("load 4.8 on 2 cores"), HasSubstr("--retune")));
+}
+
 TEST(ChoiceWords, SayWhatWasTriedAndKept) {
   Choice choice = some_choice();
   choice.took_s = 3.25;

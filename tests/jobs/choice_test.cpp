@@ -112,6 +112,14 @@ TEST(Choose, RefusesBf16WithoutALossToTrust) {
   EXPECT_THAT(choice.reason, HasSubstr("no trial ended well"));
 }
 
+TEST(Choose, JudgesAShortBf16TrialByALongOne) {
+  const Way two_bf16{2, 1, Precision::kBf16};
+  const Trial brief = trial(two_bf16, 0.05, falling(3));
+  EXPECT_EQ(choose({trial(kOne, 0.2), trial(kOneBf16, 0.1), brief}).kept, two_bf16);
+  EXPECT_EQ(choose({trial(kOne, 0.2), trial(kOneBf16, 0.1, falling(20, 1.2)), brief}).kept, kOne);
+  EXPECT_EQ(choose({trial(kOne, 0.2), brief}).kept, kOne);
+}
+
 TEST(Choose, PassesOverWhatFailedOrWasNotTried) {
   const Trial failed{.way = kTwo, .rounds_s = {}, .failure = "killed"};
   const Trial untried{.way = kOneBf16};
