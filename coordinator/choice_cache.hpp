@@ -1,15 +1,18 @@
 #pragma once
-// What `auto` became before, for the same training on the same machine: one file a choice, HOME/choices/KEY.json,
-//   {"schema": 1, "of": {what the key is made of}, "choice": {...}}
+// What `auto` became before, for the same training on the same machine: one file a choice, in HOME/choices.
 
 #include <filesystem>
 #include <optional>
 #include <string>
 
 #include "cluster/inventory.hpp"
+#include "coordinator/measured_files.hpp"
 #include "jobs/plan.hpp"
 
 namespace regatta {
+
+/// The machine, as far as what is measured on it depends on it.
+Json machine_key(const Inventory& machine);
 
 /// What a choice depends on: model, data, everything that a step computes, the machine, this version, and what was to
 /// be tried. Not on seed, evaluation, deadline and stop, but for a schedule that needs the end. `without`:
@@ -18,7 +21,7 @@ Json choice_key(const Plan& plan, const std::vector<Way>& ways, const Inventory&
 
 class ChoiceCache {
  public:
-  explicit ChoiceCache(const std::filesystem::path& home) : folder_(home / "choices") {}
+  explicit ChoiceCache(const std::filesystem::path& home) : files_(home / "choices", "choice") {}
 
   struct Found {
     std::optional<Choice> choice;
@@ -30,8 +33,7 @@ class ChoiceCache {
   void keep(const Json& key, const Choice& choice) const;
 
  private:
-  std::filesystem::path file_of(const Json& key) const;
-  std::filesystem::path folder_;
+  MeasuredFiles files_;
 };
 
 }  // namespace regatta

@@ -208,6 +208,7 @@ Plan plan_run(const Preparation& preparation, const PlannedRow& row, RunId run, 
                         std::move(comparison), repeat, /*attempt=*/1, row.price);
   plan.weights = preparation.weights;
   plan.choice = row.choice;
+  plan.kernels = row.kernels;
   return plan;
 }
 

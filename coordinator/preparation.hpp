@@ -27,8 +27,9 @@ struct PlannedRow {
   int order = 0;
   LauncherKind launcher = LauncherKind::kLocal;
   PoolCapacity capacity;
-  std::vector<Way> ways;         ///< to try; empty: nothing is `auto`
-  std::optional<Choice> choice;  ///< among them
+  std::vector<Way> ways;                 ///< to try; empty: nothing is `auto`
+  std::optional<Choice> choice;          ///< among them
+  std::optional<LinearKernels> kernels;  ///< of an earlier run; nothing: the worker measures
   Placement placement;
   Price price;
   DatasetIndex dataset;

@@ -7,12 +7,14 @@
 #include <memory>
 #include <sstream>
 
+#include "common/features.hpp"
 #include "common/printable.hpp"
 #include "coordinator/campaign.hpp"
 #include "coordinator/command.hpp"
 #include "coordinator/comparison.hpp"
 #include "coordinator/dry_run.hpp"
 #include "coordinator/home.hpp"
+#include "coordinator/kernel_cache.hpp"
 #include "coordinator/ownership.hpp"
 #include "coordinator/slots.hpp"
 #include "coordinator/text_table.hpp"
@@ -95,6 +97,26 @@ void print_comparison(const CampaignResult& result, bool json) {
   std::fflush(stdout);
 }
 
+Json kernel_key_of(const Preparation& preparation, const PlannedRow& row, const Inventory& machine) {
+  return kernel_key(plan_run(preparation, row, new_run_id(), {}, 1), machine, to_text(features_from_environment()));
+}
+
+void take_kernels(Preparation& preparation, const KernelCache& cache, const Inventory& machine) {
+  for (PlannedRow& row : preparation.rows) row.kernels = cache.find(kernel_key_of(preparation, row, machine));
+}
+
+/// Of rows that measured; of their repeats, the first one's.
+void keep_kernels(const Preparation& preparation, const CampaignResult& result, const KernelCache& cache,
+                  const Inventory& machine) {
+  for (const PlannedRow& row : preparation.rows) {
+    const auto run = std::find_if(result.runs.begin(), result.runs.end(), [&](const RunState& candidate) {
+      return candidate.order == row.order && candidate.status == RunStatus::kDone;
+    });
+    if (row.kernels || run == result.runs.end()) continue;
+    if (const auto measured = measured_kernels(*run)) cache.keep(kernel_key_of(preparation, row, machine), *measured);
+  }
+}
+
 ExitCode execute(const RunCommand& command, const CommandLine& line, const std::vector<std::string>& argv) {
   const Inventory machine = this_machine();
   ProgressDisplay display(stderr, ProgressDisplay::style_for(stderr, line.quiet));
@@ -130,10 +152,13 @@ ExitCode execute(const RunCommand& command, const CommandLine& line, const std::
                          .retune = command.retune,
                          .contended = command.options.contended};
   if (!tune(preparation, tuner)) return ExitCode::kInterrupted;
+  const KernelCache kernels(home.folder);
+  if (!command.retune) take_kernels(preparation, kernels, machine);
   const Owner owner = this_process();
   const CampaignResult result = run_campaign(
       preparation, argv, home.folder,
       {.ledger = ledger, .reactor = reactor, .display = display, .owner = owner, .worker = worker}, *slots);
+  if (!command.options.contended) keep_kernels(preparation, result, kernels, machine);
   print_comparison(result, command.json);
   if (result.interrupted) return ExitCode::kInterrupted;
   for (const auto& run : result.runs)
@@ -158,7 +183,8 @@ void add_run(CLI::App& app, CommandLine& line) {
       ->allow_extra_args(false);
   run->add_flag("--contended", command->options.contended,
                 "Run beside another timed run; rows are marked and never win");
-  run->add_flag("--retune", command->retune, "Try again what `auto` leaves open, also where an earlier run has chosen");
+  run->add_flag("--retune", command->retune,
+                "Measure again what earlier runs have: ways for `auto`, kernels of linear layers");
   run->add_flag("--json", command->json, "Print the comparison as JSON on stdout");
   run->add_option("--worker", command->worker, "The regatta-worker to launch; without it, the one beside this program")
       ->type_name("PATH");

@@ -1,4 +1,5 @@
 #include "coordinator/choice_cache.hpp"
+#include "coordinator/kernel_cache.hpp"
 
 #include <gmock/gmock.h>
 
@@ -81,6 +82,35 @@ TEST(ChoiceKey, IsTheSameForAllThatAStepDoesNotDependOn) {
   Inventory machine = kMachine;
   machine.host = "b";
   EXPECT_EQ(choice_key(plan, kWays, machine, ""), key);
+}
+
+TEST(KernelCacheTest, KeepsKernelsByAllThatTheyDependOn) {
+  const TemporaryFolder folder;
+  const KernelCache cache(folder.path());
+  const LinearKernels kernels{{.inputs = 784, .outputs = 1024, .weight_gradient = true}};
+  const Json key = kernel_key(some_plan(), kMachine, "");
+  EXPECT_FALSE(cache.find(key));
+  cache.keep(key, kernels);
+  EXPECT_EQ(cache.find(key), kernels);
+
+  Plan plan = some_plan();
+  plan.training.train.seed += 1;
+  plan.training.train.optimizer.lr *= 2;
+  EXPECT_EQ(kernel_key(plan, kMachine, ""), key) << "nothing that a product depends on";
+  std::set<std::string> keys{key.dump(), kernel_key(some_plan(), kMachine, "allocator").dump()};
+  plan = some_plan();
+  plan.placement.threads += 1;
+  keys.insert(kernel_key(plan, kMachine, "").dump());
+  plan = some_plan();
+  plan.training.train.batch *= 2;
+  keys.insert(kernel_key(plan, kMachine, "").dump());
+  Inventory machine = kMachine;
+  machine.cpu_model = "Xeon";
+  keys.insert(kernel_key(some_plan(), machine, "").dump());
+  EXPECT_EQ(keys.size(), 5U);
+
+  write_file_atomically(fs::directory_iterator(folder.path() / "kernels")->path(), "{");
+  EXPECT_FALSE(cache.find(key)) << "damage is measured again";
 }
 
 TEST(ChoiceCacheTest, GivesBackWhatItKeeps) {

@@ -1,6 +1,7 @@
 // `precision: auto` and `ranks: auto` from outside: what is tried, said, recorded, kept and taken up again.
 
 #include "common/files.hpp"
+#include "coordinator/kernel_cache.hpp"
 #include "jobs/plan_files.hpp"
 #include "tests/system/system.hpp"
 
@@ -103,6 +104,22 @@ TEST_F(AutoTest, AnInterruptDuringATrialLeavesNothing) {
   EXPECT_TRUE(runs().empty());
   EXPECT_FALSE(fs::exists(home() / "trials"));
   EXPECT_THAT(ranks(), testing::IsEmpty());
+}
+
+TEST_F(AutoTest, ASecondRunTakesTheFirstOnesKernelsAndGivesTheSameBits) {
+  const auto job = folder_.write("job.yaml", tiny_job({"{name: two, pool: here, ranks: 2}"}));
+  std::vector<std::string> weights;
+  for (int time = 1; time <= 2; ++time) {
+    ASSERT_EQ(regatta({"run", job, "--quiet"}).exit_code, 0);
+    EXPECT_EQ(plan().kernels.has_value(), time == 2) << "the first one measures";
+    weights.push_back(runs().back().result.at("weights").at("xxh3"));
+  }
+  const auto measured = measured_kernels(runs().front());
+  ASSERT_TRUE(measured);
+  EXPECT_EQ(plan().kernels, measured);
+  EXPECT_EQ(weights[0], weights[1]);
+  ASSERT_EQ(regatta({"run", job, "--quiet", "--retune"}).exit_code, 0);
+  EXPECT_FALSE(plan().kernels);
 }
 
 }  // namespace
