@@ -22,33 +22,15 @@
 #include <immintrin.h>
 #pragma GCC push_options
 #pragma GCC target("avx512f,avx512bw,avx512vl,avx512dq,avx512bf16")
-#define REGATTA_INLINE [[gnu::always_inline]] inline
+
+#include "jobs/avx512_vectors.hpp"
 
 namespace regatta {
 namespace {
 
-constexpr std::int64_t kLanes = 16, kSlice = 2 * kLanes, kGates = 4;
+constexpr std::int64_t kGates = 4;
 
-using Vector = float __attribute__((vector_size(64), aligned(4), may_alias));
 using Integers = std::int32_t __attribute__((vector_size(64)));
-using Words = std::uint32_t __attribute__((vector_size(64), aligned(4), may_alias));
-using Halves = std::uint16_t __attribute__((vector_size(32), aligned(2), may_alias));
-
-REGATTA_INLINE Vector load(const float* from) {
-  return *reinterpret_cast<const Vector*>(from);
-}
-REGATTA_INLINE void store(float* to, Vector value) {
-  *reinterpret_cast<Vector*>(to) = value;
-}
-REGATTA_INLINE Vector load(const c10::BFloat16* from) {
-  const Words bits = __builtin_convertvector(*reinterpret_cast<const Halves*>(from), Words) << 16;
-  return reinterpret_cast<Vector>(bits);
-}
-REGATTA_INLINE void store(c10::BFloat16* to, Vector value) {
-  const Words bits = reinterpret_cast<Words>(value);
-  const Words rounded = (bits + 0x7fff + ((bits >> 16) & 1)) >> 16;  // to nearest, ties to even
-  *reinterpret_cast<Halves*>(to) = __builtin_convertvector(rounded, Halves);
-}
 
 /// e^x within 2 units in the last place: 2^n e^r with |r| <= ln 2 / 2, and the series of e^r. Beyond 87, e^87.
 REGATTA_INLINE Vector exponential(Vector x) {

@@ -38,6 +38,7 @@
 #include "worker/node_layout.hpp"
 #include "worker/node_sum.hpp"
 #include "worker/slice_kernels.hpp"
+#include "worker/tensor_layout.hpp"
 
 namespace regatta {
 namespace {
@@ -58,12 +59,6 @@ Number number_of(at::ScalarType type) {
 at::Tensor in_storage_order(const at::Tensor& tensor) {
   REGATTA_ENSURE(tensor.is_non_overlapping_and_dense(), "a tensor without gaps");
   return tensor.as_strided({tensor.numel()}, {1});
-}
-
-bool same_layout(const at::Tensor& a, const at::Tensor& b) {
-  for (std::int64_t d = 0; d < a.dim(); ++d)  // the stride of a dimension of size 1 says nothing
-    if (a.size(d) != 1 && a.stride(d) != b.stride(d)) return false;
-  return true;
 }
 
 void expect_separate(const std::vector<Parameter>& parameters) {

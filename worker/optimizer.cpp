@@ -7,16 +7,15 @@
 #include <c10/core/GradMode.h>
 
 #include "common/error.hpp"
+#include "worker/tensor_layout.hpp"
 
 namespace regatta {
 namespace {
 
-/// The fused kernels walk raw memory. The stride of a dimension of size 1 says nothing: oneDNN writes (8, 1, 5, 5) as
-/// channels last, where the parameter is plain.
+/// The fused kernels walk raw memory.
 void expect_same_layout(const at::Tensor& weights, const at::Tensor& gradient) {
-  bool same = weights.sizes() == gradient.sizes() && weights.scalar_type() == gradient.scalar_type();
-  for (std::int64_t d = 0; d < weights.dim() && same; ++d)
-    same = weights.size(d) == 1 || weights.stride(d) == gradient.stride(d);
+  const bool same = weights.sizes() == gradient.sizes() && weights.scalar_type() == gradient.scalar_type() &&
+                    same_layout(weights, gradient);
   REGATTA_ENSURE(same, "a gradient laid out as its parameter");
 }
 

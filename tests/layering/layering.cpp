@@ -32,7 +32,7 @@ bool starts_with_any(const std::string& text, const std::vector<std::string>& be
 bool is_torch_half(const std::string& file) {
   return starts_with_any(
       file, {"jobs/models", "jobs/model_families", "jobs/model_lstm", "jobs/model_resnet", "jobs/model_sequential",
-             "jobs/batch_norm", "jobs/convolution", "jobs/linear.", "jobs/lstm_", "jobs/winograd"});
+             "jobs/batch_norm", "jobs/convolution", "jobs/linear.", "jobs/lstm_", "jobs/winograd", "jobs/avx512"});
 }
 bool is_torch_header(const std::string& header) {
   return starts_with_any(header, {"torch/", "ATen/", "c10/", "caffe2/", "nccl", "cuda"});
