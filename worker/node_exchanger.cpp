@@ -1,24 +1,19 @@
-// The exchange inside a node. Two kinds of segments lie in memory that all ranks of the host map:
+// The exchange inside a node, through segments that all ranks of the host map (node_segments.hpp): the parameters that
+// the models compute with, and what each rank hands to the others. Each rank owns a slice of every bucket, with its
+// optimizer state and, where the model computes in bfloat16, its float32 masters. A rank keeps the gradient that
+// autograd made and streams only the others' slices into its segment. When all ranks have published a bucket, the owner
+// of a slice sums it, applies the rule, and streams the new weights into the parameters: during backward as buckets
+// come, in order, and the rest at the end of the step. That is safe because a gradient's hook runs after the last use
+// of its parameter in backward, and all ranks have published. Clipping needs the whole gradient first: then all of it
+// happens at the end.
 //
-//   parameters   one segment a NUMA domain: what the models of that domain compute with
-//   gradients    one segment a rank: what it hands to the others
-//
-// laid out alike (node_layout.hpp). Each rank owns a slice of every bucket, with its optimizer state and, where the
-// model computes in bfloat16, its float32 masters. A rank keeps the gradient that autograd made and streams only the
-// others' slices into its segment. When all ranks have published a bucket, the owner of a slice sums it, applies the
-// rule, and streams the new weights into the parameters: during backward as buckets come, in order, and the rest at the
-// end of the step. That is safe because a gradient's hook runs after the last use of its parameter in backward, and all
-// ranks have published. Clipping needs the whole gradient first: then all of it happens at the end.
-//
-// Per rank two counts tell the others where it is: `published` (buckets since the start of the run) and `applied`
-// (steps). Nobody leaves a step before all have applied theirs, so nothing is overwritten while it is read. Votes lie
-// in two pages, used in turn: a rank may be writing those of the next step while another reads.
+// A board a rank tells the others where it is. Nobody leaves a step before all have applied their slices, so nothing is
+// overwritten while it is read.
 
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 #include <c10/core/GradMode.h>
 #include <fmt/format.h>
-#include <sched.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -26,8 +21,6 @@
 #include <cmath>
 #include <cstring>
 #include <map>
-#include <new>
-#include <sstream>
 
 #include "common/error.hpp"
 #include "worker/bucket_plan.hpp"
@@ -36,18 +29,13 @@
 #include "worker/gradient_capture.hpp"
 #include "worker/lap_clock.hpp"
 #include "worker/node_layout.hpp"
+#include "worker/node_segments.hpp"
 #include "worker/node_sum.hpp"
 #include "worker/slice_kernels.hpp"
 #include "worker/tensor_layout.hpp"
 
 namespace regatta {
 namespace {
-
-/// What a rank tells the others beside its gradients.
-struct RankBoard {
-  SharedCount published, applied;
-  alignas(kCacheLine) std::array<StepVotes, 2> votes;
-};
 
 Number number_of(at::ScalarType type) {
   REGATTA_ENSURE(type == at::kFloat || type == at::kDouble || type == at::kBFloat16, "float, double or bfloat16");
@@ -79,23 +67,6 @@ const SliceKernels& kernels_named(const std::string& name) {
   ensure_failed("kernels that run here", __FILE__, __LINE__, name);
 }
 
-int numa_domain_here() {
-  unsigned core = 0, domain = 0;
-  return ::getcpu(&core, &domain) == 0 ? static_cast<int>(domain) : 0;
-}
-
-/// Domains by local rank, numbered from 0 in the order of their first ranks.
-std::vector<int> domains_of_ranks(int own, RankContext& ranks) {
-  std::string joined;
-  for (const std::string& text : ranks.gather(std::to_string(own))) joined += text + " ";
-  std::istringstream in(ranks.broadcast(joined));
-  std::map<int, int> numbers;
-  std::vector<int> domains;
-  for (int domain = 0; in >> domain;)
-    domains.push_back(numbers.emplace(domain, static_cast<int>(numbers.size())).first->second);
-  return domains;
-}
-
 /// `body(begin, end)` over [0, count) in torch's threads, cut at cache lines.
 template <class Body>
 void in_threads(std::int64_t count, const Body& body) {
@@ -117,6 +88,8 @@ class NodeExchanger final : public Exchanger {
         ranks_(parts_.ranks.local_size()),
         policy_(wait_policy(ranks_, static_cast<int>(::sysconf(_SC_NPROCESSORS_ONLN)))),
         layout_(make_node_layout(sizes(), parts_.limits.first_bytes)),
+        segments_(layout_, parts_.ranks, options.numa_domain.value_or(numa_domain_here()), any_bf16()),
+        boards_(segments_.boards().data()),
         sum_(parts_.ranks, parts_.watchdog, policy_),
         capture_(
             parts_.parameters, buckets_of_parameters(), parts_.clock,
@@ -125,7 +98,6 @@ class NodeExchanger final : public Exchanger {
     REGATTA_ENSURE(ranks_ == parts_.ranks.world_size(), "all ranks on one host");
     expect_separate(parts_.parameters);
     agree_on_bucket_plan(layout_.hash, parts_.ranks);
-    map_segments();
     place_parameters();
     allot_state();
     parts_.ranks.node_barrier();  // from here on weights and boards are filled
@@ -204,6 +176,10 @@ class NodeExchanger final : public Exchanger {
 
   bool is_bf16(const Parameter& parameter) const { return options_.bf16_weights && parameter.may_be_bf16; }
 
+  bool any_bf16() const {
+    return std::any_of(parts_.parameters.begin(), parts_.parameters.end(), [&](const auto& p) { return is_bf16(p); });
+  }
+
   std::vector<NodeParameter> sizes() const {
     std::vector<NodeParameter> sizes;
     for (const Parameter& parameter : parts_.parameters) {
@@ -219,27 +195,7 @@ class NodeExchanger final : public Exchanger {
     return buckets;
   }
 
-  void map_segments() {
-    RankContext& ranks = parts_.ranks;
-    const auto bytes = static_cast<std::size_t>(layout_.bytes);
-    const auto boards = static_cast<std::size_t>(ranks_) * sizeof(RankBoard);
-    boards_ = reinterpret_cast<RankBoard*>(ranks.node_shared(boards));
-    new (boards_ + rank_) RankBoard;
-    std::byte* const gradients = ranks.node_shared(ranks_ > 1 ? bytes * static_cast<std::size_t>(ranks_) : kCacheLine);
-    for (int r = 0; r < ranks_; ++r) gradients_.push_back(gradients + static_cast<std::size_t>(r) * bytes);
-
-    const std::vector<int> domains = domains_of_ranks(options_.numa_domain.value_or(numa_domain_here()), ranks);
-    const int count = 1 + *std::max_element(domains.begin(), domains.end());
-    std::byte* const parameters = ranks.node_shared(bytes * static_cast<std::size_t>(count));
-    for (int d = 0; d < count; ++d) parameters_.push_back(parameters + static_cast<std::size_t>(d) * bytes);
-    const auto own_place = domains.begin() + rank_;
-    domain_ = static_cast<std::size_t>(*own_place);
-    first_of_domain_ = std::find(domains.begin(), own_place, *own_place) == own_place;
-    if (std::any_of(parts_.parameters.begin(), parts_.parameters.end(), [&](const auto& p) { return is_bf16(p); }))
-      masters_ = ranks.node_shared(static_cast<std::size_t>(layout_.elements) * sizeof(float));
-  }
-
-  /// Weights move into shared memory; whoever writes a page first has it in its own domain.
+  /// Weights move into shared memory.
   void place_parameters() {
     const c10::NoGradGuard no_grad;
     for (std::size_t i = 0; i < parts_.parameters.size(); ++i) {
@@ -247,14 +203,14 @@ class NodeExchanger final : public Exchanger {
       REGATTA_ENSURE(parameter.tensor.scalar_type() != at::kBFloat16, "weights that are trained in float or double");
       const at::Tensor given = in_storage_order(parameter.tensor.detach());
       const auto options = given.options().dtype(is_bf16(parameter) ? at::kBFloat16 : given.scalar_type());
-      const at::Tensor shared = at::from_blob(segment_at(parameters_[domain_], i), parameter.tensor.sizes(),
+      const at::Tensor shared = at::from_blob(segments_.weights(segments_.own_domain(), i), parameter.tensor.sizes(),
                                               parameter.tensor.strides(), options);
-      if (first_of_domain_) in_storage_order(shared).copy_(given);
+      if (segments_.is_first_of_domain()) in_storage_order(shared).copy_(given);
       weights_.push_back(parameter);
       if (is_bf16(parameter)) {
         const Slice own = own_slice(i);
         const at::Tensor master =
-            at::from_blob(master_at(i), parameter.tensor.sizes(), parameter.tensor.strides(), given.options());
+            at::from_blob(segments_.master(i), parameter.tensor.sizes(), parameter.tensor.strides(), given.options());
         in_storage_order(master).slice(0, own.begin, own.end).copy_(given.slice(0, own.begin, own.end));
         weights_.back().tensor = master;
       }
@@ -277,18 +233,6 @@ class NodeExchanger final : public Exchanger {
     if (parts_.clip_norm) totals_ = at::empty({elements}, options);
   }
 
-  // ---- where things lie
-
-  std::byte* segment_at(std::byte* segment, std::size_t parameter) const {
-    const NodeSlot& slot = layout_.slots[parameter];
-    const NodeBucket& bucket = layout_.buckets[static_cast<std::size_t>(slot.bucket)];
-    return segment + bucket.first_byte + slot.begin * bucket.element_bytes;
-  }
-  std::byte* master_at(std::size_t parameter) const {
-    const NodeSlot& slot = layout_.slots[parameter];
-    const NodeBucket& bucket = layout_.buckets[static_cast<std::size_t>(slot.bucket)];
-    return masters_ + (bucket.first_element + slot.begin) * static_cast<std::int64_t>(sizeof(float));
-  }
   Slice own_slice(std::size_t parameter) const {
     const NodeSlot& slot = layout_.slots[parameter];
     return slice_within(slice_of(layout_.buckets[static_cast<std::size_t>(slot.bucket)], rank_, ranks_), slot);
@@ -304,7 +248,7 @@ class NodeExchanger final : public Exchanger {
     if (!same_layout(gradient, parameter)) own_[i] = at::empty_like(parameter).copy_(gradient);
     if (ranks_ == 1) return;
     const auto* const from = static_cast<const std::byte*>(own_[i].const_data_ptr());
-    std::byte* const to = segment_at(gradients_[static_cast<std::size_t>(rank_)], i);
+    std::byte* const to = segments_.gradient(rank_, i);
     const auto bytes = static_cast<std::int64_t>(parameter.element_size());
     const Slice own = own_slice(i);
     for (const Slice& others : {Slice{0, own.begin}, Slice{own.end, parameter.numel()}}) {
@@ -370,10 +314,9 @@ class NodeExchanger final : public Exchanger {
   std::vector<const std::byte*> gradients_at(std::size_t parameter, std::int64_t begin) const {
     const std::int64_t offset = begin * static_cast<std::int64_t>(own_[parameter].element_size());
     std::vector<const std::byte*> gradients;
+    const auto* const own = static_cast<const std::byte*>(own_[parameter].const_data_ptr());
     for (int r = 0; r < ranks_; ++r)
-      gradients.push_back(segment_at(gradients_[static_cast<std::size_t>(r)], parameter) + offset);
-    gradients[static_cast<std::size_t>(rank_)] =
-        static_cast<const std::byte*>(own_[parameter].const_data_ptr()) + offset;
+      gradients.push_back((r == rank_ ? own : segments_.gradient(r, parameter)) + offset);
     return gradients;
   }
 
@@ -403,7 +346,8 @@ class NodeExchanger final : public Exchanger {
     else
       gradients = gradients_at(i, own.begin);
     std::vector<std::byte*> working;
-    for (std::byte* const segment : parameters_) working.push_back(segment_at(segment, i) + own.begin * bytes);
+    for (std::size_t d = 0; d < segments_.domains(); ++d)
+      working.push_back(segments_.weights(d, i) + own.begin * bytes);
     const Number weight_number = number_of(weights.scalar_type()), working_number = number_of(parameter.scalar_type());
     kernels_.update({.count = own.size(),
                      .gradient_number = parts_.clip_norm ? weight_number : working_number,
@@ -475,13 +419,10 @@ class NodeExchanger final : public Exchanger {
   int rank_, ranks_;  // on this host, which is the world
   WaitPolicy policy_;
   NodeLayout layout_;
+  NodeSegments segments_;
+  RankBoard* boards_;  // by rank
   NodeSum sum_;
 
-  RankBoard* boards_ = nullptr;                     // by rank, as the gradients
-  std::vector<std::byte*> gradients_, parameters_;  // segments by rank; by domain
-  std::byte* masters_ = nullptr;                    // float32, by element; null without bfloat16
-  std::size_t domain_ = 0;
-  bool first_of_domain_ = false;
   std::vector<Parameter> weights_;         // the same tensors as the parameters', or masters
   std::vector<std::int64_t> first_state_;  // of this rank's slice, by bucket
   at::Tensor momentum_, square_, totals_;
