@@ -18,6 +18,8 @@ constexpr EnumText<Feature, kFeatures> kFeatureText{{{{Feature::kNodeExchanger, 
                                                       {Feature::kAllocator, "allocator"},
                                                       {Feature::kOneDnnLinear, "onednn_linear"},
                                                       {Feature::kBf16Weights, "bf16_weights"},
+                                                      {Feature::kConvolutions, "convolutions"},
+                                                      {Feature::kLstm, "lstm"},
                                                       {Feature::kStepTrace, "step_trace"}}}};
 
 std::string_view without_spaces(std::string_view word) {

@@ -18,10 +18,12 @@ enum class Feature {
   kAllocator,        ///< large tensors come from a cache of huge pages; without: torch's allocator
   kOneDnnLinear,     ///< linear layers through oneDNN where that is faster; without: the BLAS
   kBf16Weights,      ///< precision bf16 trains on bf16 weights; without: casts of fp32 weights in each step
+  kConvolutions,     ///< 3x3 convolutions of our own where they fit; without: oneDNN's through ATen
+  kLstm,             ///< an lstm of our own in bfloat16; without: oneDNN's through ATen
   kStepTrace,        ///< each rank keeps the laps of some steps; without: none, so `show --steps` has nothing to say
 };
-constexpr std::size_t kFeatures = 6;
-const char* to_text(Feature);  ///< node_exchanger, streaming_stores, allocator, onednn_linear, bf16_weights, step_trace
+constexpr std::size_t kFeatures = 8;
+const char* to_text(Feature);  ///< as REGATTA_WITHOUT has it: node_exchanger
 
 /// Which features are on; all of them unless said. A value.
 class Features {

@@ -11,6 +11,7 @@
 #include <cstdlib>
 #include <limits>
 
+#include "common/features.hpp"
 #include "coordinator/choice_cache.hpp"
 #include "coordinator/choice_words.hpp"
 #include "coordinator/trial_run.hpp"
@@ -141,9 +142,8 @@ double load_average() {
 }
 
 Json key_of(const Preparation& preparation, const PlannedRow& row, const Inventory& machine) {
-  const char* without = std::getenv("REGATTA_WITHOUT");
   return choice_key(plan_run(preparation, row, new_run_id(), {}, 1), row.ways, machine,
-                    without == nullptr ? "" : without);
+                    to_text(features_from_environment()));
 }
 
 }  // namespace

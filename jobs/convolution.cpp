@@ -96,11 +96,12 @@ bool is_ours(const at::Tensor& x, const at::Tensor& weight, std::int64_t stride)
 
 }  // namespace
 
-at::Tensor convolve(const at::Tensor& images, const at::Tensor& weight, std::int64_t stride) {
+at::Tensor convolve(const at::Tensor& images, const at::Tensor& weight, std::int64_t stride, bool own) {
   at::Tensor x = images;
   if (at::autocast::is_autocast_enabled(at::kCPU))
     x = at::autocast::cached_cast(at::autocast::get_autocast_dtype(at::kCPU), x, at::kCPU);
-  if (!is_ours(x, weight, stride)) return at::conv2d(x, weight, /*bias=*/{}, stride, /*padding=*/weight.size(2) / 2);
+  if (!own || !is_ours(x, weight, stride))
+    return at::conv2d(x, weight, /*bias=*/{}, stride, /*padding=*/weight.size(2) / 2);
   x = x.contiguous(kChannelsLast);
   at::Tensor y;
   {

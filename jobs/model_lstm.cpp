@@ -14,8 +14,8 @@ constexpr std::size_t kTensorsPerLayer = 4;  // weight_ih, weight_hh, bias_ih, b
 
 class Lstm final : public Model {
  public:
-  Lstm(ModelTensors all_tensors, bool autocast, const LinearKernels& kernels)
-      : Model(std::move(all_tensors), autocast), last_(tensors(), "fc", kernels) {
+  Lstm(ModelTensors all_tensors, bool autocast, const LayerKernels& kernels)
+      : Model(std::move(all_tensors), autocast), own_layers_(kernels.lstm), last_(tensors(), "fc", kernels.linear) {
     const NamedTensors& all = parameters();  // emb.weight, the layers', fc.weight, fc.bias
     for (std::size_t i = 1; i + 2 < all.size(); ++i) recurrent_.push_back(all[i].second);
   }
@@ -29,7 +29,7 @@ class Lstm final : public Model {
   /// (B, L, embedding) to (B, L, hidden)
   at::Tensor recurrence(at::Tensor x) const {
     const std::size_t layers = recurrent_.size() / kTensorsPerLayer;
-    if (lstm_layer_fits(x, weights_of(0))) {
+    if (own_layers_ && lstm_layer_fits(x, weights_of(0))) {
       for (std::size_t layer = 0; layer < layers; ++layer) x = lstm_layer(x, weights_of(layer));
       return x;
     }
@@ -47,13 +47,14 @@ class Lstm final : public Model {
 
   const at::Tensor& embedding() const { return parameters()[0].second; }
 
+  bool own_layers_;
   std::vector<at::Tensor> recurrent_;  // layer by layer
   LinearLayer last_;
 };
 
 }  // namespace
 
-std::unique_ptr<Model> make_lstm(ModelTensors tensors, bool autocast, const LinearKernels& kernels) {
+std::unique_ptr<Model> make_lstm(ModelTensors tensors, bool autocast, const LayerKernels& kernels) {
   return std::make_unique<Lstm>(std::move(tensors), autocast, kernels);
 }
 

@@ -21,8 +21,8 @@ struct NormedConvolution {
                     std::int64_t stride_of_it)
       : weight(tensors.at(convolution + ".weight")), batch_norm(tensors, norm), stride(stride_of_it) {}
 
-  at::Tensor forward(const at::Tensor& x, bool training, const SumOverRanks& sum) const {
-    return batch_norm.forward(convolve(x, weight, stride), training, sum);
+  at::Tensor forward(const at::Tensor& x, bool own, bool training, const SumOverRanks& sum) const {
+    return batch_norm.forward(convolve(x, weight, stride, own), training, sum);
   }
 
   at::Tensor weight;  // (outputs, inputs, K, K)
@@ -37,10 +37,11 @@ struct Block {
 
 class Resnet18 final : public Model {
  public:
-  Resnet18(ModelTensors all, bool autocast, const LinearKernels& kernels)
+  Resnet18(ModelTensors all, bool autocast, const LayerKernels& kernels)
       : Model(std::move(all), autocast),
+        own_convolutions_(kernels.convolutions),
         stem_(tensors(), "stem.0", "stem.1", /*stride=*/1),
-        last_(tensors(), "fc", kernels) {
+        last_(tensors(), "fc", kernels.linear) {
     for (int i = 0; tensors().has(fmt::format("body.{}.c1.weight", i)); ++i) {
       const std::string name = fmt::format("body.{}", i);
       const std::int64_t stride = i % 2 == 0 && i > 0 ? 2 : 1;  // each stage but the first halves the image
@@ -62,9 +63,10 @@ class Resnet18 final : public Model {
   }
 
   at::Tensor apply(const NormedConvolution& layer, const at::Tensor& x) const {
-    return layer.forward(x, training(), sum_over_ranks());
+    return layer.forward(x, own_convolutions_, training(), sum_over_ranks());
   }
 
+  bool own_convolutions_;
   NormedConvolution stem_;
   std::vector<Block> body_;
   LinearLayer last_;
@@ -72,7 +74,7 @@ class Resnet18 final : public Model {
 
 }  // namespace
 
-std::unique_ptr<Model> make_resnet18(ModelTensors tensors, bool autocast, const LinearKernels& kernels) {
+std::unique_ptr<Model> make_resnet18(ModelTensors tensors, bool autocast, const LayerKernels& kernels) {
   return std::make_unique<Resnet18>(std::move(tensors), autocast, kernels);
 }
 

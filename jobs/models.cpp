@@ -126,7 +126,7 @@ void Model::share_statistics(SumOverRanks sum) {
 }
 
 std::unique_ptr<Model> make_model(const ModelSpec& spec, const DatasetIndex& data, Precision precision,
-                                  std::uint64_t seed, const LinearKernels& kernels) {
+                                  std::uint64_t seed, const LayerKernels& kernels) {
   const at::ScalarType type = scalar_type(precision);
   if (const auto misfit = model_misfit(spec, data))
     throw ConfigError(misfit->key + ": " + misfit->message + "\n  " + misfit->advice);
@@ -134,9 +134,9 @@ std::unique_ptr<Model> make_model(const ModelSpec& spec, const DatasetIndex& dat
   const bool autocast = precision == Precision::kBf16;
   switch (spec.kind) {
     case ModelKind::kMlp:
-      return make_mlp(std::move(tensors), autocast, kernels);
+      return make_mlp(std::move(tensors), autocast, kernels.linear);
     case ModelKind::kCnn:
-      return make_cnn(std::move(tensors), autocast, kernels);
+      return make_cnn(std::move(tensors), autocast, kernels.linear);
     case ModelKind::kResnet18:
       return make_resnet18(std::move(tensors), autocast, kernels);
     case ModelKind::kLstm:

@@ -19,6 +19,13 @@ namespace regatta {
 
 using NamedTensors = std::vector<std::pair<std::string, at::Tensor>>;
 
+/// Who computes the layers that we have kernels of our own for, or a choice of libraries. Off: ATen.
+struct LayerKernels {
+  LinearKernels linear;
+  bool convolutions = true;  ///< see convolution.hpp
+  bool lstm = true;          ///< see lstm_layer.hpp
+};
+
 /// Sums `values` over all ranks, in place, with the same result everywhere. Collective.
 using SumOverRanks = std::function<void(std::span<double>)>;
 
@@ -73,9 +80,9 @@ class Model {
 };
 
 /// Weights drawn from `seed` alone, in float64 and then rounded, so that every rank and every precision starts from the
-/// same numbers. Throws ConfigError as model_misfit() says. `kernels`: who multiplies for the linear layers.
+/// same numbers. Throws ConfigError as model_misfit() says.
 std::unique_ptr<Model> make_model(const ModelSpec& spec, const DatasetIndex& data, Precision precision,
-                                  std::uint64_t seed, const LinearKernels& kernels = {});
+                                  std::uint64_t seed, const LayerKernels& kernels = {});
 
 /// Sum over samples of the cross entropy, a scalar with gradient, in float32 at least. Images: `targets` (B) int64.
 /// Text: `targets` (B, L) for logits (B*L, classes); a sample's share is the mean over its L characters.

@@ -178,7 +178,9 @@ class Worker {
     if (features_.has(Feature::kStepTrace)) trace.emplace();
     LapClock clock(trace ? &*trace : nullptr);
     std::unique_ptr<Model> model;
-    const LinearKernels kernels = choose_kernels();
+    const LayerKernels kernels{.linear = choose_kernels(),
+                               .convolutions = features_.has(Feature::kConvolutions),
+                               .lstm = features_.has(Feature::kLstm)};
     agree(ranks_, [&] { model = make_model(plan_.training.model, plan_.dataset, spec.precision, spec.seed, kernels); });
     load_start_weights(*model, plan_, ranks_, watchdog_);
     if (wraps_.model) wraps_.model(*model, ranks_.rank());
@@ -187,7 +189,7 @@ class Worker {
       model->share_statistics([&](std::span<double> sums) { exchanger->allreduce_now(sums); });
     const auto batches = make_batches(data);
     const auto evaluation = make_evaluation(data);
-    write_start(*model, *exchanger, kernels, warnings);
+    write_start(*model, *exchanger, kernels.linear, warnings);
     return_idle_memory();  // weights are drawn in double: no step needs such tensors
     watchdog_.set_deadline(spec.deadline_s ? from_seconds(*spec.deadline_s) : kFirstDeadline);
 

@@ -28,7 +28,10 @@ DATA = {
     "lstm": "{format: synthetic, samples: %d, length: 64, vocabulary: 65}",
     "resnet18": "{format: synthetic, samples: %d, shape: [3, 32, 32], classes: 10}",
 }
-FEATURES = ["node_exchanger", "streaming_stores", "allocator", "onednn_linear", "bf16_weights"]
+FEATURES = {  # and the precision in which it counts
+    "node_exchanger": "fp32", "streaming_stores": "fp32", "allocator": "fp32", "onednn_linear": "fp32",
+    "bf16_weights": "bf16", "convolutions": "fp32", "lstm": "bf16"}
+OF_MODEL = {"convolutions": "resnet18", "lstm": "lstm"}  # the others concern all
 RANKS, EPOCHS = 2, 3  # the last epoch is timed
 MALLOC = {"MALLOC_MMAP_THRESHOLD_": str(1 << 30), "MALLOC_TRIM_THRESHOLD_": str(2 << 30), "MALLOC_TOP_PAD_": str(64 << 20)}
 
@@ -51,20 +54,19 @@ def peer_variants(model, precision):
     return variants
 
 
-def measure_ours(model, batch, batches, precision, without=""):
-    with tempfile.TemporaryDirectory() as folder:
-        job = pathlib.Path(folder) / "job.yaml"
-        samples = RANKS * batch * batches * 10 // 9 + 1  # a tenth is test data
-        job.write_text(f"name: step\nmodel: {{kind: {model}}}\ndata: {DATA[model] % samples}\ntrain:\n"
-                       f"  batch: {RANKS * batch}\n  precision: {precision}\n  evaluate: never\n"
-                       "  optimizer: {kind: sgd, lr: 0.01, momentum: 0.9}\n"
-                       f"stop: {{epochs: {EPOCHS}}}\nconfigurations: [{{name: two, ranks: {RANKS}}}]\n")
-        environment = dict(os.environ, REGATTA_HOME=str(pathlib.Path(folder) / "home"), REGATTA_WITHOUT=without)
-        peers.run([peers.BIN / "regatta", "run", job, "--quiet"], env=environment)
-        journals = sorted(pathlib.Path(folder).glob("home/**/attempt-1/journal.jsonl"))
-        if len(journals) != 1:
-            raise SystemExit(f"one run leaves one journal, not {len(journals)}")
-        lines = [json.loads(line) for line in journals[0].read_text().splitlines()]
+def measure_ours(folder, model, batch, batches, precision, without=""):
+    """One job in fresh processes. What was chosen by measurement at its first run is kept in the home under `folder`."""
+    home, job = pathlib.Path(folder) / "home", pathlib.Path(folder) / "job.yaml"
+    samples = RANKS * batch * batches * 10 // 9 + 1  # a tenth is test data
+    job.write_text(f"name: step\nmodel: {{kind: {model}}}\ndata: {DATA[model] % samples}\ntrain:\n"
+                   f"  batch: {RANKS * batch}\n  precision: {precision}\n  evaluate: never\n"
+                   "  optimizer: {kind: sgd, lr: 0.01, momentum: 0.9}\n"
+                   f"stop: {{epochs: {EPOCHS}}}\nconfigurations: [{{name: two, ranks: {RANKS}}}]\n")
+    before = set(home.glob("runs/*"))
+    peers.run([peers.BIN / "regatta", "run", job, "--quiet"],
+              env=dict(os.environ, REGATTA_HOME=str(home), REGATTA_WITHOUT=without))
+    (run,) = set(home.glob("runs/*")) - before
+    lines = peers.journal(run)
     start = next(line for line in lines if line["type"] == "start")
     last = [line for line in lines if line["type"] == "epoch"][-1]
     return {"step": last["step_s"]["median"], "loss": last["train_loss"], "precision": start["precision"]}
@@ -79,7 +81,7 @@ def median_of(results, key="step"):
     return peers.median([result[key] for result in results])
 
 
-def measure_row(name, rounds):
+def measure_row(name, rounds, folder):
     model, batch, batches, steps, goals = ROWS[name]
     plain = peer_variants(model, "fp32")["plain"]
     fastest = {}
@@ -92,7 +94,7 @@ def measure_row(name, rounds):
         variant = peer_variants(model, precision)[fastest[precision]]
         measures[f"ddp {precision}"] = lambda variant=variant: {"step": measure_peer(model, batch, steps, *variant)}
     for precision in ("fp32", "bf16", "auto"):
-        measures[f"ours {precision}"] = lambda precision=precision: measure_ours(model, batch, batches, precision)
+        measures[f"ours {precision}"] = lambda precision=precision: measure_ours(folder, model, batch, batches, precision)
     results = peers.alternate(rounds, measures)
     row = {"row": name, "line_latency_ns": line_latency(), "fastest": fastest, "ours": {}, "goals_met": True}
     row["ddp_step_s"] = {key[4:]: median_of(found) for key, found in results.items() if key.startswith("ddp")}
@@ -100,8 +102,8 @@ def measure_row(name, rounds):
         ours = results[f"ours {precision}"]
         step = median_of(ours)
         against = row["ddp_step_s"]["plain" if precision == "auto" else precision]
-        # Auto chooses once a machine: it is compared in the precision that it chose.
-        oracle = measure_ours(model, batch, batches, ours[-1]["precision"], "node_exchanger")
+        # Auto is compared in the precision that it chose.
+        oracle = measure_ours(folder, model, batch, batches, ours[-1]["precision"], "node_exchanger")
         row["ours"][precision] = {"step_s": step, "ratio": against / step, "goal": goal, "loss": ours[-1]["loss"],
                                   "mpi_loss": oracle["loss"], "precision": ours[-1]["precision"]}
         row["goals_met"] = row["goals_met"] and against / step >= goal
@@ -117,13 +119,14 @@ def print_row(row):
             name, 1e3 * ours["step_s"], **ours), flush=True)
 
 
-def measure_features(name, rounds):
+def measure_features(name, rounds, folder):
     model, batch, batches, _, _ = ROWS[name]
     row = {"row": name, "line_latency_ns": line_latency(), "features": {}}
-    for feature in FEATURES:
-        precision = "bf16" if feature == "bf16_weights" else "fp32"
-        results = peers.alternate(rounds, {"on": lambda: measure_ours(model, batch, batches, precision),
-                                           "off": lambda: measure_ours(model, batch, batches, precision, feature)})
+    for feature, precision in FEATURES.items():
+        if OF_MODEL.get(feature, model) != model:
+            continue
+        results = peers.alternate(rounds, {"on": lambda: measure_ours(folder, model, batch, batches, precision),
+                                           "off": lambda: measure_ours(folder, model, batch, batches, precision, feature)})
         row["features"][feature] = {"on_s": median_of(results["on"]), "off_s": median_of(results["off"]),
                                     "ratio": median_of(results["off"]) / median_of(results["on"])}
     return row
@@ -145,7 +148,8 @@ def main():
     options = parser.parse_args()
     rows = []
     for name in options.rows.split(","):
-        row = measure_features(name, options.rounds) if options.features else measure_row(name, options.rounds)
+        with tempfile.TemporaryDirectory() as folder:
+            row = (measure_features if options.features else measure_row)(name, options.rounds, folder)
         rows.append(row)
         if not options.json:
             (print_features if options.features else print_row)(row)

@@ -46,9 +46,8 @@ TEST(Features, RefuseWhatTheyDoNotKnow) {
       parse_features(text);
       ADD_FAILURE() << "accepted " << text;
     } catch (const ConfigError& error) {
-      EXPECT_THAT(
-          error.what(),
-          HasSubstr("known: allocator, bf16_weights, node_exchanger, onednn_linear, step_trace, streaming_stores"));
+      EXPECT_THAT(error.what(), HasSubstr("known: allocator, bf16_weights, convolutions, lstm, node_exchanger, "
+                                          "onednn_linear, step_trace, streaming_stores"));
     }
   }
   try {

@@ -56,6 +56,14 @@ double difference(const at::Tensor& found, const at::Tensor& exact) {
 const std::vector<Sizes> kSizes{{2, 32, 64, 12, 12}, {1, 64, 32, 4, 4},   {3, 32, 32, 11, 9},
                                 {5, 32, 32, 24, 28}, {1, 96, 160, 8, 15}, {7, 64, 64, 16, 15}};
 
+TEST(Convolution, IsATensBitForBitWithoutOurs) {
+  const at::Tensor x = waves({2, 32, 12, 12}, 0).to(at::kFloat).contiguous(kChannelsLast);
+  const at::Tensor weight = waves({64, 32, 3, 3}, 1).to(at::kFloat);
+  const at::Tensor exact = at::conv2d(x, weight, {}, 1, 1);
+  EXPECT_TRUE(at::equal(convolve(x, weight, 1, /*own=*/false), exact));
+  EXPECT_FALSE(at::equal(convolve(x, weight, 1), exact));
+}
+
 TEST(Convolution, IsATensRounded) {
   for (const Sizes& s : kSizes)
     for (const auto layout : {at::MemoryFormat::Contiguous, kChannelsLast}) {

@@ -124,5 +124,19 @@ TEST(LstmLayer, OfTheModelGivesFloatGradientsUnderAutocast) {
   }
 }
 
+TEST(LstmLayer, OfTheModelIsATensWhereItIsOff) {
+  const ModelSpec spec{.kind = ModelKind::kLstm, .embedding = 6, .hidden_size = 32, .layers = 2};
+  DatasetIndex data;
+  data.sample_shape = {5};
+  data.classes = 7;
+  const at::Tensor characters = at::arange(20, at::kLong).remainder(7).view({4, 5});
+  const auto ours = make_model(spec, data, Precision::kBf16, 3);
+  const auto atens = make_model(spec, data, Precision::kBf16, 3, {.lstm = false});
+  const auto exact = make_model(spec, data, Precision::kFp64, 3, {.lstm = false});
+  const at::Tensor found = atens->forward(characters), expected = exact->forward(characters);
+  EXPECT_FALSE(at::equal(found, ours->forward(characters)));
+  EXPECT_LE((found.to(at::kDouble) - expected).norm().item<double>(), 2e-2 * expected.norm().item<double>());
+}
+
 }  // namespace
 }  // namespace regatta
