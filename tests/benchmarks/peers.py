@@ -4,6 +4,7 @@ The yardsticks are no part of this project. They are looked for in $REGATTA_PEER
 project; their Python is $REGATTA_PEERS_PYTHON, else .deps/peers/bin/python, which `./dev bench NAME` makes where the
 yardsticks are. Without them a comparison is skipped, and says so.
 """
+import functools
 import json
 import os
 import pathlib
@@ -28,6 +29,7 @@ def peer(name):
     return folder / name
 
 
+@functools.cache
 def python():
     program = os.environ.get("REGATTA_PEERS_PYTHON", str(ROOT / ".deps" / "peers" / "bin" / "python"))
     try:
