@@ -108,7 +108,7 @@ class PrecisionLong : public SystemTest {
     for (int seed = 1; seed <= kSeeds; ++seed) {
       const auto result = regatta({"run", (folder_.path() / "job.yaml").string(), "--json", "--quiet", "--set",
                                    "train.seed=" + std::to_string(seed)},
-                                  std::chrono::minutes(10));
+                                  std::chrono::minutes(30));
       ASSERT_TRUE(result.exit_code == 0) << result.err;
       std::map<std::string, double> accuracy;
       const Json comparison = parse_json(result.out, "the comparison");
