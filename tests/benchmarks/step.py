@@ -1,6 +1,6 @@
 """A training step of two ranks against PyTorch DDP's fastest, alternating; and what each part of ours brings.
 
-    ./dev bench step [--rounds 5] [--rows mlp32,mlp128,lstm16,resnet18x64] [--json]
+    ./dev bench step [--rounds 5] [--rows mlp32,mlp128,lstm16,resnet18x64] [--precisions fp32,bf16,auto] [--json]
     ./dev bench step --features [--rows mlp32] [--rounds 5]
 
 The yardstick is ddp.py over gloo, two ranks x one thread. All its flags (and malloc kept from giving memory back) are tried
@@ -33,6 +33,7 @@ FEATURES = {  # and the precision in which it counts
     "node_exchanger": "fp32", "streaming_stores": "fp32", "allocator": "fp32", "onednn_linear": "fp32",
     "bf16_weights": "bf16", "convolutions": "fp32", "lstm": "bf16"}
 OF_MODEL = {"convolutions": "resnet18", "lstm": "lstm"}  # the others concern all
+PRECISIONS = ["fp32", "bf16", "auto"]  # as the goals; auto against plain DDP
 RANKS, EPOCHS = 2, 3  # the last epoch is timed
 MALLOC = {"MALLOC_MMAP_THRESHOLD_": str(1 << 30), "MALLOC_TRIM_THRESHOLD_": str(2 << 30), "MALLOC_TOP_PAD_": str(64 << 20)}
 
@@ -88,42 +89,42 @@ def median_of(results, key="step"):
     return peers.median([result[key] for result in results])
 
 
-def measure_row(name, rounds, folder):
+def measure_row(name, rounds, folder, precisions):
     model, batch, batches, steps, goals = ROWS[name]
-    plain = peer_variants(model, "fp32")["plain"]
-    fastest = {}
-    for precision in ("fp32", "bf16"):
-        tried = {label: measure_peer(model, batch, steps, *variant)
-                 for label, variant in peer_variants(model, precision).items()}
-        fastest[precision] = min(tried, key=tried.get)
-    measures = {"ddp plain": lambda: {"step": measure_peer(model, batch, steps, *plain)}}
-    for precision in ("fp32", "bf16"):
-        variant = peer_variants(model, precision)[fastest[precision]]
-        measures[f"ddp {precision}"] = lambda variant=variant: {"step": measure_peer(model, batch, steps, *variant)}
-    for precision in ("fp32", "bf16", "auto"):
+    fastest, measures = {}, {}
+    if "auto" in precisions:
+        plain = peer_variants(model, "fp32")["plain"]
+        measures["ddp plain"] = lambda: {"step": measure_peer(model, batch, steps, *plain)}
+    for precision in precisions:
+        if precision != "auto":
+            variants = peer_variants(model, precision)
+            tried = {label: measure_peer(model, batch, steps, *variant) for label, variant in variants.items()}
+            fastest[precision] = min(tried, key=tried.get)
+            variant = variants[fastest[precision]]
+            measures[f"ddp {precision}"] = lambda variant=variant: {"step": measure_peer(model, batch, steps, *variant)}
         measures[f"ours {precision}"] = lambda precision=precision: measure_ours(folder, model, batch, batches, precision)
     results = peers.alternate(rounds, measures)
-    row = {"row": name, "line_latency_ns": line_latency(), "fastest": fastest, "ours": {}, "goals_met": True}
-    row["ddp_step_s"] = {key[4:]: median_of(found) for key, found in results.items() if key.startswith("ddp")}
-    for precision, goal in zip(("fp32", "bf16", "auto"), goals):
+    row = {"row": name, "line_latency_ns": line_latency(), "ours": {}, "goals_met": True}
+    for precision, goal in zip(PRECISIONS, goals):
+        if precision not in precisions:
+            continue
         ours = results[f"ours {precision}"]
         step = median_of(ours)
-        against = row["ddp_step_s"]["plain" if precision == "auto" else precision]
+        against = median_of(results["ddp plain" if precision == "auto" else f"ddp {precision}"])
         # Auto is compared in the precision that it chose.
         oracle = measure_ours(folder, model, batch, batches, ours[-1]["precision"], "node_exchanger")
-        row["ours"][precision] = {"step_s": step, "ratio": against / step, "goal": goal, "loss": ours[-1]["loss"],
+        row["ours"][precision] = {"step_s": step, "ddp_step_s": against, "ddp": fastest.get(precision, "plain"),
+                                  "ratio": against / step, "goal": goal, "loss": ours[-1]["loss"],
                                   "mpi_loss": oracle["loss"], "precision": ours[-1]["precision"]}
         row["goals_met"] = row["goals_met"] and against / step >= goal
     return row
 
 
 def print_row(row):
-    ddp = row["ddp_step_s"]
-    print("{row}  line latency {line_latency_ns} ns  DDP plain {0:.2f} ms, fp32 {1:.2f} ({2}), bf16 {3:.2f} ({4})".format(
-        1e3 * ddp["plain"], 1e3 * ddp["fp32"], row["fastest"]["fp32"], 1e3 * ddp["bf16"], row["fastest"]["bf16"], **row))
+    print("{row}  line latency {line_latency_ns} ns".format(**row))
     for name, ours in row["ours"].items():
-        print("  {0:5} {1:8.2f} ms  {ratio:.2f}x (goal {goal}x)  loss {loss:.6f}, by MPI {mpi_loss:.6f}".format(
-            name, 1e3 * ours["step_s"], **ours), flush=True)
+        print("  {0:5} {1:8.2f} ms  DDP {2:8.2f} ms ({ddp})  {ratio:.2f}x (goal {goal}x)  loss {loss:.6f}, "
+              "by MPI {mpi_loss:.6f}".format(name, 1e3 * ours["step_s"], 1e3 * ours["ddp_step_s"], **ours), flush=True)
 
 
 def measure_features(name, rounds, folder):
@@ -150,13 +151,17 @@ def main():
     parser = argparse.ArgumentParser(prog="./dev bench step", description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--rows", default=",".join(ROWS))
+    parser.add_argument("--precisions", default=",".join(PRECISIONS))
     parser.add_argument("--features", action="store_true", help="what each part brings: on against off")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     rows = []
     for name in options.rows.split(","):
         with tempfile.TemporaryDirectory() as folder:
-            row = (measure_features if options.features else measure_row)(name, options.rounds, folder)
+            if options.features:
+                row = measure_features(name, options.rounds, folder)
+            else:
+                row = measure_row(name, options.rounds, folder, options.precisions.split(","))
         rows.append(row)
         if not options.json:
             (print_features if options.features else print_row)(row)
