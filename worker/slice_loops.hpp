@@ -29,7 +29,8 @@ struct Single {
   static void stream_bf16(Bf16* to, T value) { store_bf16(to, value); }
 };
 
-// Always inline: a call for every register, as g++ 12 would have it, takes a third of the whole pass.
+// Always inline: g++ 12 would call for every register; without the calls the pass of mlp in bf16 took 6.0 instead of
+// 6.7 per cent of a job's samples.
 
 /// `From` is float, double or Bf16; the register holds T.
 template <class L, class T, class From>
