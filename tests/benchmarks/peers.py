@@ -44,9 +44,12 @@ def pinned(arguments, core=None):
     return (["taskset", "-c", str(core)] if core is not None else []) + [str(a) for a in arguments]
 
 
-def run(arguments, core=None, **options):
-    """Output of a program that must succeed; `core`: pinned to this one."""
-    done = subprocess.run(pinned(arguments, core), capture_output=True, text=True, **options)
+def run(arguments, core=None, attempts=1, **options):
+    """Output of a program that must succeed in one of its attempts; `core`: pinned to this one."""
+    for _ in range(attempts):
+        done = subprocess.run(pinned(arguments, core), capture_output=True, text=True, **options)
+        if done.returncode == 0:
+            break
     if done.returncode != 0:
         sys.exit(f"{' '.join(str(a) for a in arguments)} ended with {done.returncode}:\n{done.stdout}{done.stderr}")
     return done.stdout

@@ -13,7 +13,6 @@ import itertools
 import json
 import os
 import pathlib
-import subprocess
 import tempfile
 
 import peers
@@ -40,14 +39,9 @@ MALLOC = {"MALLOC_MMAP_THRESHOLD_": str(1 << 30), "MALLOC_TRIM_THRESHOLD_": str(
 
 def measure_peer(model, batch, steps, flags, environment):
     """Its median step. Gloo now and then aborts a rank that has trained and printed: then it runs again."""
-    arguments = [peers.python(), peers.peer("ddp.py"), "--model", model, "--ranks", RANKS, "--threads", 1, "--batch", batch,
-                 "--steps", steps, *flags]
-    for _ in range(3):
-        done = subprocess.run([str(a) for a in arguments], capture_output=True, text=True,
-                              env=dict(os.environ, **environment))
-        if done.returncode == 0:
-            return json.loads(done.stdout.splitlines()[-1])["step_s_median"]
-    raise SystemExit(f"{arguments} failed three times:\n{done.stdout}{done.stderr}")
+    text = peers.run([peers.python(), peers.peer("ddp.py"), "--model", model, "--ranks", RANKS, "--threads", 1, "--batch",
+                      batch, "--steps", steps, *flags], attempts=3, env=dict(os.environ, **environment))
+    return json.loads(text.splitlines()[-1])["step_s_median"]
 
 
 def peer_variants(model, precision):
