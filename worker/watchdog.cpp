@@ -1,7 +1,8 @@
 // Design note. The trainer thread writes its state into a post: a private one at first, one in node-shared memory after
 // `share_posts`. The watchdog's thread only reads it. Of the ranks of a host that all wait for the same late one, the
 // first by number speaks (rank 0 also has a journal to close); the others give it time to end the job, and speak as
-// well when it does not.
+// well when it does not. A wait that polls looks at the deadline itself and ends by an exception, in order; the thread
+// gives it time to do so, too, and speaks when even its end hangs.
 
 #include "worker/watchdog.hpp"
 
@@ -25,6 +26,7 @@ using namespace std::chrono_literals;
 
 constexpr Duration kLook = 1s;
 constexpr Duration kOthersMaySpeak = 4s;  // rank 0's last words and a launcher that ends the ranks of a host
+constexpr Duration kPollerMayEnd = 10s;   // longer than that, and a GPU's communicator aborted
 
 std::int64_t steady_now() {
   return std::chrono::duration_cast<Duration>(std::chrono::steady_clock::now().time_since_epoch()).count();
@@ -37,9 +39,10 @@ struct Watchdog::Impl {
   std::atomic<std::int64_t> deadline_ns;
   const std::string host = host_name();
 
-  Post own;                        // used until posts are shared, and again after
-  std::atomic<Post*> mine = &own;  // trainer thread writes through it
-  int waits_deep = 0;              // trainer thread only: a wait inside a wait is one
+  Post own;                          // used until posts are shared, and again after
+  std::atomic<Post*> mine = &own;    // trainer thread writes through it
+  int waits_deep = 0;                // trainer thread only: a wait inside a wait is one
+  std::atomic<bool> polling{false};  // the wait's kind
 
   std::mutex mutex;  // guards what follows, and keeps shared memory mapped while the thread reads it
   std::condition_variable wake;
@@ -50,6 +53,7 @@ struct Watchdog::Impl {
   std::thread thread;
 
   void watch();
+  Duration grace() const;
   bool expired(std::int64_t since, std::int64_t now) const;
   bool another_speaks() const;
   std::string message(std::int64_t since, std::int64_t now) const;
@@ -62,13 +66,18 @@ void Watchdog::Impl::watch() {
     wake.wait_for(lock, std::max<Duration>(look, 1ms));
     const std::int64_t since = mine.load()->waiting_since, now = steady_now();
     mine.load()->alive_at = now;
-    if (ending || !expired(since, now)) continue;
+    if (ending || !expired(since, now - grace().count())) continue;
     const std::string text = message(since, now);
     if (mine.load()->waiting_since != since) continue;  // it came while this thread was looking
     lock.unlock();
     on_expiry(text);
     return;
   }
+}
+
+/// By how much this thread is later than the deadline.
+Duration Watchdog::Impl::grace() const {
+  return polling ? kPollerMayEnd : Duration{};
 }
 
 bool Watchdog::Impl::expired(std::int64_t since, std::int64_t now) const {
@@ -96,7 +105,8 @@ std::string Watchdog::Impl::message(std::int64_t since, std::int64_t now) const 
       "  If the ranks are only slow, raise train.deadline.",
       post.rank.load(), host, waited_s, post.wait.text(), post.step.load(), in, post.phase.text(), limit_s,
       !late.empty() ? "Not arrived: " + late
-      : one_host    ? "Every rank has arrived and runs: MPI itself does not finish; look at the ranks' logs."
+      : one_host    ? fmt::format("Every rank has arrived and runs: {} does not finish; look at the ranks' logs.",
+                               polling ? "the devices' exchange" : "MPI itself")
                     : "Every rank of this host has arrived: look at the logs of the other hosts.");
 }
 
@@ -162,8 +172,9 @@ void Watchdog::post(std::int64_t step, int bucket, const char* phase) {
   mine.posted_at = steady_now();
 }
 
-void Watchdog::wait_begin(const char* what) {
+void Watchdog::wait_begin(const char* what, WaitKind kind) {
   if (impl_->waits_deep++ > 0) return;
+  impl_->polling = kind == WaitKind::kPolling;
   Post& mine = *impl_->mine.load(std::memory_order_relaxed);
   mine.wait.set(what);
   mine.waits.fetch_add(1);
@@ -173,6 +184,14 @@ void Watchdog::wait_begin(const char* what) {
 void Watchdog::wait_end() {
   if (--impl_->waits_deep > 0) return;
   impl_->mine.load(std::memory_order_relaxed)->waiting_since = 0;
+}
+
+std::optional<std::string> Watchdog::overdue() {
+  const std::int64_t since = impl_->mine.load()->waiting_since, now = steady_now();
+  if (since == 0 || now - since <= impl_->deadline_ns) return {};
+  const std::lock_guard lock(impl_->mutex);
+  if (!impl_->expired(since, now)) return {};
+  return impl_->message(since, now);
 }
 
 }  // namespace regatta

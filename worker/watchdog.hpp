@@ -7,6 +7,7 @@
 #include <chrono>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "common/time.hpp"
@@ -15,7 +16,14 @@ namespace regatta {
 
 class RankContext;
 
-/// Thread rule: `wait_begin`/`wait_end`/`post` on the trainer thread; everything they touch is atomic.
+/// Who notices that a wait has outlasted the deadline.
+enum class WaitKind {
+  kBlocking,  ///< the watchdog's thread: the trainer thread stands in a collective
+  kPolling,   ///< whoever waits, by `overdue`; the thread only when that has not ended the wait a while later
+};
+
+/// Thread rule: `wait_begin`/`wait_end`/`post`/`overdue` on the trainer thread; everything they touch is atomic. (A
+/// GPU's backward calls them on autograd's thread while the trainer thread waits for it.)
 class Watchdog {
  public:
   using OnExpiry = std::function<void(const std::string& message)>;
@@ -34,8 +42,10 @@ class Watchdog {
 
   /// What this rank does now; shown by the other ranks' watchdogs. `bucket` -1: none.
   void post(std::int64_t step, int bucket, const char* phase);
-  void wait_begin(const char* what);  ///< `what` must be a literal
+  void wait_begin(const char* what, WaitKind kind = WaitKind::kBlocking);  ///< `what` must be a literal
   void wait_end();
+  /// Inside a wait: what to say about it once it has outlasted the deadline and it is this rank's turn to speak.
+  std::optional<std::string> overdue();
 
  private:
   struct Impl;
@@ -45,7 +55,9 @@ class Watchdog {
 /// Covers one wait.
 class WatchedWait {
  public:
-  WatchedWait(Watchdog& watchdog, const char* what) : watchdog_(watchdog) { watchdog_.wait_begin(what); }
+  WatchedWait(Watchdog& watchdog, const char* what, WaitKind kind = WaitKind::kBlocking) : watchdog_(watchdog) {
+    watchdog_.wait_begin(what, kind);
+  }
   ~WatchedWait() { watchdog_.wait_end(); }
   WatchedWait(const WatchedWait&) = delete;
   WatchedWait& operator=(const WatchedWait&) = delete;

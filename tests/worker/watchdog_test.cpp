@@ -129,6 +129,32 @@ TEST(Watchdog, OfTheWaitingTheFirstByNumberSpeaks) {
   two.unshare_posts();
 }
 
+TEST(Watchdog, LeavesAWaitThatPollsToItsWaiter) {
+  std::vector<std::uint64_t> memory(4096, ~std::uint64_t{0});  // shared memory comes with anything in it
+  PairContext first(0, memory), second(1, memory);
+  Heard heard, other;
+  Watchdog one(200ms, heard.listener()), two(200ms, other.listener());
+  one.share_posts(first);
+  two.share_posts(second);
+  EXPECT_FALSE(one.overdue()) << "nothing waits";
+  {
+    one.post(3, 1, "exchange");
+    const WatchedWait ours(one, "sum of gradients", WaitKind::kPolling);
+    const WatchedWait theirs(two, "sum of gradients", WaitKind::kPolling);
+    EXPECT_FALSE(one.overdue());
+    std::optional<std::string> message;
+    ASSERT_TRUE(test::wait_until([&] { return (message = one.overdue()).has_value(); }));
+    EXPECT_THAT(*message,
+                AllOf(HasSubstr("waited 0."), HasSubstr("in sum of gradients at step 3, bucket 1 (exchange)"),
+                      HasSubstr("deadline of 0.2 s"), HasSubstr("Every rank has arrived"), Not(HasSubstr("MPI"))));
+    EXPECT_FALSE(two.overdue()) << "the first by number speaks";
+    EXPECT_FALSE(heard.something() || other.something()) << "the threads leave it to those who wait";
+  }
+  EXPECT_FALSE(one.overdue());
+  one.unshare_posts();
+  two.unshare_posts();
+}
+
 TEST(Watchdog, IsSilentWhileNothingWaits) {
   Heard idle, busy;
   Watchdog quiet(200ms, idle.listener()), loud(200ms, busy.listener());
