@@ -55,7 +55,9 @@ class Adam final : public Optimizer {
     expect_same_layout(weights, mean_gradient);
     State& state = states_[parameter];
     if (!state.step.defined()) {
-      state = {.mean = at::zeros_like(weights), .square = at::zeros_like(weights), .step = at::zeros({}, at::kFloat)};
+      state = {.mean = at::zeros_like(weights),
+               .square = at::zeros_like(weights),
+               .step = at::zeros({}, weights.options().dtype(at::kFloat))};
     }
     state.step.add_(1);
     const auto step = [&](auto fused) {
@@ -71,7 +73,7 @@ class Adam final : public Optimizer {
  private:
   struct State {
     at::Tensor mean, square;  // running means of the gradient and of its square
-    at::Tensor step;          // float32, as the kernel wants it
+    at::Tensor step;          // float32, beside the weights, as the kernel wants it
   };
 
   OptimizerSpec spec_;
