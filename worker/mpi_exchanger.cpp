@@ -13,9 +13,9 @@
 #include <limits>
 
 #include "common/error.hpp"
-#include "worker/bucket_plan.hpp"
 #include "worker/clip.hpp"
 #include "worker/exchanger.hpp"
+#include "worker/flat_buffer.hpp"
 #include "worker/gradient_capture.hpp"
 #include "worker/lap_clock.hpp"
 #include "worker/mpi.hpp"
@@ -32,23 +32,6 @@ MPI_Datatype mpi_type(at::ScalarType type) {
   return type == at::kFloat ? MPI_FLOAT : MPI_DOUBLE;
 }
 
-/// Parameters' sizes as make_bucket_plan wants them. Requires one dtype for all.
-BucketPlan bucket_plan_of(const std::vector<Parameter>& parameters, const BucketLimits& limits) {
-  std::vector<std::int64_t> counts;
-  for (const Parameter& parameter : parameters) {
-    REGATTA_ENSURE(parameter.tensor.scalar_type() == parameters[0].tensor.scalar_type(), "parameters of one dtype");
-    counts.push_back(parameter.tensor.numel());
-  }
-  REGATTA_ENSURE(!counts.empty(), "a model without parameters has nothing to exchange");
-  return make_bucket_plan(counts, static_cast<std::int64_t>(parameters[0].tensor.element_size()), limits);
-}
-
-std::vector<int> buckets_of(const BucketPlan& plan) {
-  std::vector<int> buckets;
-  for (const BucketSlot& slot : plan.slots) buckets.push_back(slot.bucket);
-  return buckets;
-}
-
 class MpiExchanger final : public Exchanger {
  public:
   MpiExchanger(ExchangerParts parts, std::unique_ptr<Optimizer> optimizer)
@@ -62,11 +45,7 @@ class MpiExchanger final : public Exchanger {
             parts_.parameters, buckets_of(plan_), parts_.clock,
             [this](std::size_t i, const at::Tensor& gradient) { views_[i].copy_(gradient); },
             [this](int bucket) { bucket_ready(bucket); }) {
-    for (std::size_t i = 0; i < plan_.slots.size(); ++i) {
-      const BucketSlot& slot = plan_.slots[i];
-      const at::Tensor& parameter = parts_.parameters[i].tensor;  // dense; the optimizer wants its strides
-      views_.push_back(flat_.as_strided(parameter.sizes(), parameter.strides(), slot.offset));
-    }
+    views_ = views_of(flat_, plan_, parts_.parameters);
     agree_on_bucket_plan(plan_.hash, parts_.ranks);
   }
 
@@ -76,10 +55,7 @@ class MpiExchanger final : public Exchanger {
     return plan_.elements * static_cast<std::int64_t>(flat_.element_size());
   }
   std::vector<std::int64_t> bucket_bytes() const override {
-    std::vector<std::int64_t> bytes;
-    for (const BucketRange& bucket : plan_.buckets)
-      bytes.push_back((bucket.end - bucket.begin) * static_cast<std::int64_t>(flat_.element_size()));
-    return bytes;
+    return bucket_bytes_of(plan_, static_cast<std::int64_t>(flat_.element_size()));
   }
   const std::string& bucket_plan_hash() const override { return plan_.hash; }
 
