@@ -11,7 +11,8 @@
 namespace regatta {
 
 /// Hooks live on the parameters as long as this object. Trainer thread only: a backward pass on the CPU runs its hooks
-/// on the thread that called it. Time in hooks is publishing.
+/// on the thread that called it, one on a GPU on autograd's thread of that GPU while the caller waits. Time in hooks is
+/// publishing.
 class GradientCapture {
  public:
   using Publish = std::function<void(std::size_t parameter, const at::Tensor& gradient)>;

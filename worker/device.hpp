@@ -1,0 +1,63 @@
+#pragma once
+// The narrow waist between an exchanger and what it runs on: two streams, events between them, copies, memory, and one
+// collective. CUDA with NCCL implements it (cuda/), and so does a double in host memory, whose streams are as late as
+// their waits allow (tests/mpi/late_device.hpp): what an exchanger forgets to wait for shows on a machine without a
+// GPU.
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <functional>
+
+namespace regatta {
+
+/// What is enqueued on a stream happens in order, some time after the call; between the two only events order anything.
+enum class Stream {
+  kCompute,   ///< where the model runs: backward makes gradients on it, forward follows the optimizer on it
+  kExchange,  ///< of its own, so that sums travel while backward computes
+};
+
+/// A point in a stream, made anew by each `record`; what waits for it waits for the latest one at the time of the call.
+/// Belongs to the device that made it.
+struct Event {
+  int number = 0;
+};
+
+/// Owned by the caller and outlives what works with it. Trainer thread (and, inside backward, autograd's, while the
+/// trainer thread waits for it). Every method may throw CommError when the device or its communicator has failed; from
+/// then on only `abort` is of use. No method waits for a stream.
+class Device {
+ public:
+  virtual ~Device() = default;
+  virtual const char* name() const = 0;
+
+  /// (count) in the device's memory, with anything in it.
+  virtual at::Tensor memory(std::int64_t count, at::ScalarType type) = 0;
+  /// (count) on the host, where copies reach it without the host's help (pinned), with anything in it.
+  virtual at::Tensor host_memory(std::int64_t count, at::ScalarType type) = 0;
+
+  /// Tensor operations, launched on the stream: now, or later and on another thread. `work` owns what it uses, and
+  /// reads no number of it on the host.
+  virtual void launch(Stream stream, std::function<void()> work) = 0;
+  /// Of as many elements, also from host memory or into it, and from one type to another. Until an event behind it is
+  /// complete, `from` must not change and `to` holds anything.
+  virtual void copy(Stream stream, const at::Tensor& to, const at::Tensor& from) = 0;
+  /// Sums `values` (float64, float32 or bfloat16, contiguous) over all ranks, in place, on the exchange stream.
+  /// Collective: the same calls in the same order on every rank. Until an event behind it is complete, they hold
+  /// anything.
+  virtual void all_reduce_sum(const at::Tensor& values) = 0;
+
+  virtual Event make_event() = 0;
+  /// The event is complete once all that is on the stream now has happened. Before its first record it is.
+  virtual void record(Event event, Stream stream) = 0;
+  /// What is enqueued on the stream from now on happens after the event.
+  virtual void wait(Stream stream, Event event) = 0;
+  /// Does not wait: whoever needs the event on the host polls, and gives up when it wants to. What happened before a
+  /// complete event is seen by the caller.
+  virtual bool is_complete(Event event) = 0;
+
+  /// Not collective: gives up what is in flight, so that this process can end. Memory keeps anything.
+  virtual void abort() = 0;
+};
+
+}  // namespace regatta

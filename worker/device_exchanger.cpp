@@ -1,0 +1,324 @@
+// What lies on the two streams in a step of two buckets; the host only puts it there:
+//
+//   compute   backward.. gather 0 .. backward.. gather 1              mean, rule 0   mean, rule 1   forward of the next
+//                              | gathered            |               ^ summed       ^
+//                              v                     v               |              |
+//   exchange                   sum 0                 sum 1           votes..........|
+//
+// Four waits order it, and tests/mpi/device_waits_test.cpp shows of each that a step is wrong without it:
+//   exchange for `gathered`   a bucket is summed when all its gradients lie in the flat buffer, and no earlier step's
+//                             optimizer reads it any more (that lies before the gather, on the same stream)
+//   compute for `summed`      the mean is taken of the sum
+//   host for the votes        they ride behind the last bucket. The only wait of a step on the host; the optimizer
+//                             still runs then, while the host launches the next step
+//   host for `settled`        whoever asks for the weights gets them
+// and allreduce_now's, whose caller wants the numbers.
+//
+// Votes are a message of their own, unlike MpiExchanger's: they are known when the loss is read, after backward, and
+// the last bucket need not wait for that; nor would bfloat16 carry a loss. A failed step is known too late to keep its
+// weights (D-12). Buckets are sent in order whatever the order in which hooks complete them, so that all ranks call
+// the same collectives in the same order, with or without samples.
+
+#include "worker/device_exchanger.hpp"
+
+#include <ATen/ATen.h>
+#include <c10/core/GradMode.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <utility>
+
+#include "common/error.hpp"
+#include "common/host.hpp"
+#include "worker/clip.hpp"
+#include "worker/flat_buffer.hpp"
+#include "worker/gradient_capture.hpp"
+#include "worker/lap_clock.hpp"
+#include "worker/optimizer.hpp"
+#include "worker/polled_wait.hpp"
+#include "worker/rank_context.hpp"
+
+namespace regatta {
+namespace {
+
+/// One bucket as tensors on the device.
+struct DeviceBucket {
+  std::vector<std::size_t> parameters;
+  at::Tensor sent, mean;                      // its range, as it travels and in the parameters' type; may be one
+  std::vector<at::Tensor> sent_views, means;  // by place in `parameters`
+  Event gathered, summed;
+};
+
+/// Numbers that the host brings and gets back summed over all ranks, as float64.
+class HostNumbers {
+ public:
+  explicit HostNumbers(Device& device) : device_(device), done_(device.make_event()) {}
+
+  void start_sum(std::span<const double> values) {
+    count_ = static_cast<std::int64_t>(values.size());
+    if (!in_.defined() || in_.numel() < count_) allot();
+    std::copy(values.begin(), values.end(), in_.mutable_data_ptr<double>());
+    const at::Tensor summed = summed_.narrow(0, 0, count_);
+    device_.copy(Stream::kExchange, summed, in_.narrow(0, 0, count_));
+    device_.all_reduce_sum(summed);
+    device_.copy(Stream::kExchange, out_.narrow(0, 0, count_), summed);
+    device_.record(done_, Stream::kExchange);
+  }
+  Event done() const { return done_; }
+  /// Once `done` is complete; as many as were brought.
+  std::span<const double> sums() const { return {out_.const_data_ptr<double>(), static_cast<std::size_t>(count_)}; }
+
+ private:
+  void allot() {
+    in_ = device_.host_memory(count_, at::kDouble);
+    summed_ = device_.memory(count_, at::kDouble);
+    out_ = device_.host_memory(count_, at::kDouble);
+  }
+
+  Device& device_;
+  Event done_;
+  at::Tensor in_, summed_, out_;
+  std::int64_t count_ = 0;
+};
+
+class DeviceExchanger final : public Exchanger {
+ public:
+  DeviceExchanger(ExchangerParts parts, std::unique_ptr<Optimizer> optimizer, Device& device, Wire wire)
+      : parts_(std::move(parts)),
+        optimizer_(std::move(optimizer)),
+        device_(device),
+        plan_(bucket_plan_of(parts_.parameters, parts_.limits)),
+        votes_(device),
+        numbers_(device),
+        settled_(device.make_event()),
+        gradients_(parts_.parameters.size()),
+        capture_(
+            parts_.parameters, buckets_of(plan_), parts_.clock,
+            [this](std::size_t i, const at::Tensor& gradient) { gradients_[i] = gradient; },
+            [this](int bucket) { bucket_ready(bucket); }) {
+    make_buckets(wire);
+    agree_on_bucket_plan(plan_.hash, parts_.ranks);
+  }
+
+  const char* name() const override { return device_.name(); }
+  int buckets() const override { return static_cast<int>(plan_.buckets.size()); }
+  std::int64_t gradient_bytes() const override { return static_cast<std::int64_t>(mean_.nbytes()); }
+  std::vector<std::int64_t> bucket_bytes() const override {
+    return bucket_bytes_of(plan_, static_cast<std::int64_t>(mean_.element_size()));
+  }
+  const std::string& bucket_plan_hash() const override { return plan_.hash; }
+
+  void begin_step(std::int64_t step, std::int64_t global_samples, double learning_rate) override {
+    step_ = step;
+    global_samples_ = global_samples;
+    learning_rate_ = learning_rate;
+    ready_.assign(buckets_.size(), false);
+    sent_ = 0;
+    capture_.begin_step();
+  }
+  void begin_pass(bool last) override { capture_.begin_pass(last); }
+
+  void bucket_ready(int bucket) override {
+    parts_.watchdog.post(step_, bucket, "backward");
+    ready_[static_cast<std::size_t>(bucket)] = true;
+    send_ready("backward");
+  }
+
+  StepOutcome finish_step(const StepVotes& votes) override {
+    const c10::NoGradGuard no_grad;
+    send_rest(votes);
+    launch_rule();
+    return count_votes();
+  }
+
+  void allreduce_now(std::span<double> values) override {
+    const Lap lap(parts_.clock, Activity::kSum);
+    named(-1, "sum of metrics", "metrics", [&] {
+      numbers_.start_sum(values);
+      wait_for_ranks(numbers_.done(), "sum of metrics");
+    });
+    std::copy(numbers_.sums().begin(), numbers_.sums().end(), values.begin());
+  }
+
+  std::vector<Parameter> weights() const override {
+    device_.record(settled_, Stream::kCompute);
+    // Behind the sums, which finish_step has waited for, lies this device's own work alone: no deadline.
+    poll_until(parts_.watchdog, [&] { return device_.is_complete(settled_); });
+    return parts_.parameters;
+  }
+  std::vector<double> take_waits() override { return std::exchange(waits_, {}); }
+  std::int64_t take_bytes_exchanged() override { return std::exchange(bytes_exchanged_, 0); }
+
+ private:
+  void make_buckets(Wire wire) {
+    const at::ScalarType type = parts_.parameters[0].tensor.scalar_type();
+    REGATTA_ENSURE(type == at::kFloat || type == at::kDouble, "weights that are trained in float or double");
+    mean_ = device_.memory(plan_.elements, type);
+    const at::Tensor sent = wire == Wire::kSame ? mean_ : device_.memory(plan_.elements, at::kBFloat16);
+    for (const BucketRange& range : plan_.buckets) {
+      const auto of = [&](const at::Tensor& flat) { return flat.narrow(0, range.begin, range.end - range.begin); };
+      auto bucket = std::make_shared<DeviceBucket>();
+      bucket->sent = of(sent);
+      bucket->mean = of(mean_);
+      bucket->gathered = device_.make_event();
+      bucket->summed = device_.make_event();
+      buckets_.push_back(std::move(bucket));
+    }
+    const std::vector<at::Tensor> sent_views = views_of(sent, plan_, parts_.parameters);
+    const std::vector<at::Tensor> means = views_of(mean_, plan_, parts_.parameters);
+    for (std::size_t i = 0; i < plan_.slots.size(); ++i) {
+      DeviceBucket& bucket = *buckets_[static_cast<std::size_t>(plan_.slots[i].bucket)];
+      bucket.parameters.push_back(i);
+      bucket.sent_views.push_back(sent_views[i]);
+      bucket.means.push_back(means[i]);
+    }
+  }
+
+  // ---- sending
+
+  void send_ready(const char* phase) {
+    for (; sent_ < buckets_.size() && ready_[sent_]; ++sent_)
+      named(static_cast<int>(sent_), "sum of gradients", phase, [&] { send(*buckets_[sent_]); });
+  }
+
+  void send(const DeviceBucket& bucket) {
+    gather(bucket);
+    device_.record(bucket.gathered, Stream::kCompute);
+    device_.wait(Stream::kExchange, bucket.gathered);
+    device_.all_reduce_sum(bucket.sent);
+    if (bucket.sent.scalar_type() != bucket.mean.scalar_type())
+      device_.copy(Stream::kExchange, bucket.mean, bucket.sent);
+    device_.record(bucket.summed, Stream::kExchange);
+    bytes_exchanged_ += static_cast<std::int64_t>(bucket.sent.nbytes());
+  }
+
+  /// Gradients into the flat buffer, in the wire's type; zeros where this rank had no samples. On the compute stream:
+  /// it is where they were made and where their memory is used again.
+  void gather(const DeviceBucket& bucket) {
+    std::vector<at::Tensor> to, from, absent;
+    for (std::size_t p = 0; p < bucket.parameters.size(); ++p) {
+      at::Tensor gradient = std::exchange(gradients_[bucket.parameters[p]], {});
+      (gradient.defined() ? to : absent).push_back(bucket.sent_views[p]);
+      if (gradient.defined()) from.push_back(std::move(gradient));
+    }
+    device_.launch(Stream::kCompute, [to = std::move(to), from = std::move(from), absent = std::move(absent)] {
+      const c10::NoGradGuard no_grad;
+      if (!to.empty()) at::_foreach_copy_(to, from);
+      if (!absent.empty()) at::_foreach_zero_(absent);
+    });
+  }
+
+  void send_rest(const StepVotes& votes) {
+    const Lap lap(parts_.clock, Activity::kPublish);
+    capture_.finish();  // what passes before the last one left
+    ready_.assign(buckets_.size(), true);
+    send_ready("exchange");
+    const std::array<double, 4> ballot{votes.loss_sum, double(votes.stop), double(static_cast<int>(votes.budget)),
+                                       double(votes.failed)};
+    named(buckets() - 1, "sum of votes", "exchange", [&] { votes_.start_sum(ballot); });
+  }
+
+  // ---- applying
+
+  void launch_rule() {
+    const Lap lap(parts_.clock, Activity::kApply);
+    named(buckets() - 1, "update", "apply", [&] {
+      if (!parts_.clip_norm) {
+        for (const auto& bucket : buckets_) {
+          device_.wait(Stream::kCompute, bucket->summed);
+          launch_apply(bucket, /*take_mean=*/true);
+        }
+        return;
+      }
+      device_.wait(Stream::kCompute, buckets_.back()->summed);  // and so for all of them
+      device_.launch(Stream::kCompute, [mean = mean_, samples = global_samples_, limit = *parts_.clip_norm] {
+        const c10::NoGradGuard no_grad;
+        mean.div_(samples);
+        clip_to_norm({mean}, limit);
+      });
+      for (const auto& bucket : buckets_) launch_apply(bucket, /*take_mean=*/false);
+    });
+  }
+
+  void launch_apply(const std::shared_ptr<const DeviceBucket>& bucket, bool take_mean) {
+    device_.launch(Stream::kCompute,
+                   [bucket, optimizer = optimizer_, take_mean, samples = global_samples_, rate = learning_rate_] {
+                     const c10::NoGradGuard no_grad;
+                     if (take_mean) bucket->mean.div_(samples);
+                     for (std::size_t p = 0; p < bucket->parameters.size(); ++p)
+                       optimizer->apply(bucket->parameters[p], bucket->means[p], rate);
+                   });
+  }
+
+  // ---- the end of a step
+
+  /// Waits for the votes, and looks at the buckets on the way: a wait that lasts is a bucket's, and says which.
+  StepOutcome count_votes() {
+    for (std::size_t b = 0; b < buckets_.size(); ++b) {
+      const int bucket = static_cast<int>(b);
+      const Lap wait(parts_.clock, Activity::kWait, bucket);
+      parts_.watchdog.post(step_, bucket, "exchange");
+      named(bucket, "sum of gradients", "exchange", [&] {
+        wait_for_ranks(b + 1 == buckets_.size() ? votes_.done() : buckets_[b]->summed, "sum of gradients");
+      });
+    }
+    const std::span<const double> ballot = votes_.sums();
+    StepOutcome outcome{.loss = ballot[0] / static_cast<double>(global_samples_),
+                        .stop = ballot[1] > 0,
+                        .budget = static_cast<Budget>(static_cast<int>(ballot[2]))};
+    outcome.failed = ballot[3] > 0 || !std::isfinite(outcome.loss);
+    return outcome;
+  }
+
+  void wait_for_ranks(Event event, const char* what) {
+    const auto start = std::chrono::steady_clock::now();
+    {
+      const WatchedWait wait(parts_.watchdog, what, WaitKind::kPolling);
+      poll_until(parts_.watchdog, [&] { return device_.is_complete(event); });
+    }
+    waits_.push_back(seconds(std::chrono::steady_clock::now() - start));
+  }
+
+  /// A failure of the device says where it met this rank, as the watchdog does for a wait; the device is given up.
+  template <class Action>
+  void named(int bucket, const char* what, const char* phase, const Action& action) {
+    try {
+      action();
+    } catch (const CommError& error) {
+      device_.abort();
+      if (error.exit_code() == ExitCode::kDeadline) throw;  // the watchdog's words
+      const std::string in = bucket >= 0 ? fmt::format(", bucket {}", bucket) : "";
+      throw CommError(fmt::format("rank {} on {}: {} failed at step {}{} ({})\n  {}", parts_.ranks.rank(), host_name(),
+                                  what, step_, in, phase, error.what()),
+                      error.exit_code());
+    }
+  }
+
+  ExchangerParts parts_;
+  std::shared_ptr<Optimizer> optimizer_;  // shared with what is launched
+  Device& device_;
+  BucketPlan plan_;
+  at::Tensor mean_;  // (elements) the parameters' type: gradients, their sum, their mean
+  std::vector<std::shared_ptr<DeviceBucket>> buckets_;
+  HostNumbers votes_, numbers_;
+  Event settled_;
+  std::int64_t step_ = 0, global_samples_ = 1;
+  double learning_rate_ = 0;
+  std::vector<bool> ready_;            // by bucket
+  std::size_t sent_ = 0;               // buckets of this step
+  std::vector<at::Tensor> gradients_;  // by parameter, as autograd made them, until their bucket is gathered
+  std::vector<double> waits_;          // seconds by collective
+  std::int64_t bytes_exchanged_ = 0;
+  GradientCapture capture_;
+};
+
+}  // namespace
+
+std::unique_ptr<Exchanger> make_device_exchanger(ExchangerParts parts, std::unique_ptr<Optimizer> optimizer,
+                                                 Device& device, Wire wire) {
+  return std::make_unique<DeviceExchanger>(std::move(parts), std::move(optimizer), device, wire);
+}
+
+}  // namespace regatta
