@@ -11,65 +11,51 @@
 
 #include "common/error.hpp"
 #include "common/hash.hpp"
+#include "tests/mpi/exchangers.hpp"
+#include "tests/mpi/small_model.hpp"
 #include "tests/mpi/world.hpp"
-#include "tests/support/formula.hpp"
 #include "worker/exchanger.hpp"
 #include "worker/lap_clock.hpp"
-#include "worker/optimizer.hpp"
 #include "worker/slice_kernels.hpp"
 
 namespace regatta {
 namespace {
 
+using test::distance;
+using test::ExchangeWay;
+using test::LateOptions;
+using test::MadeExchanger;
+using test::make_exchanger;
+using test::Rule;
+using test::SmallModel;
 using test::world;
 
 constexpr std::int64_t kGlobalSamples = 8;  // a power of two: the mean is exact too
 constexpr double kRate = 0.5;
 
-struct Wire {
-  const char* name;
-  at::ScalarType type;
-  bool mpi = false;
-  NodeOptions node = {};
-  bool bf16 = false;
-  bool two_domains = false;
-};
-void PrintTo(const Wire& wire, std::ostream* out) {
-  *out << wire.name;
-}
-
-std::unique_ptr<Exchanger> make_exchanger(const Wire& wire, ExchangerParts parts, const OptimizerSpec& rule) {
-  if (wire.mpi) {
-    auto optimizer = make_optimizer(rule, parts.parameters);
-    return make_mpi_exchanger(std::move(parts), std::move(optimizer));
-  }
-  NodeOptions options = wire.node;
-  options.numa_domain = wire.two_domains ? world().ranks.rank() % 2 : 0;
-  return make_node_exchanger(std::move(parts), rule, options);
-}
-
 /// Plain sgd, so that a step shows its mean gradient: what the weights lost, by the rate.
-class Exchange : public testing::TestWithParam<Wire> {
+class Exchange : public testing::TestWithParam<ExchangeWay> {
  protected:
   void SetUp() override { make({}); }
 
   /// Anew, from zeros.
   void make(std::optional<double> clip_norm) {
-    exchanger_.reset();  // its hooks are on the parameters
+    made_ = {};  // its hooks are on the parameters
     parameters_.clear();
     for (const std::vector<std::int64_t>& shape : {std::vector<std::int64_t>{3, 5}, {7}, {2, 2, 2}, {11}, {1}})
       parameters_.push_back({"p", at::zeros(shape, GetParam().type).requires_grad_(true), GetParam().bf16});
     // 15 + 7 + 8 + 11 + 1 elements; limits that make three buckets of them on the wire, and five in shared memory.
     const auto element = static_cast<std::int64_t>(parameters_[0].tensor.element_size());
     limits_ = {.first_bytes = 12 * element, .other_bytes = 16 * element};
-    exchanger_ = make_exchanger(GetParam(),
-                                {.parameters = parameters_,
-                                 .limits = limits_,
-                                 .clip_norm = clip_norm,
-                                 .clock = clock_,
-                                 .watchdog = world().watchdog,
-                                 .ranks = world().ranks},
-                                {.lr = kRate});
+    made_ = make_exchanger(GetParam(),
+                           {.parameters = parameters_,
+                            .limits = limits_,
+                            .clip_norm = clip_norm,
+                            .clock = clock_,
+                            .watchdog = world().watchdog,
+                            .ranks = world().ranks},
+                           {.lr = kRate});
+    exchanger_ = made_.exchanger.get();
     before_ = weights();
   }
 
@@ -124,12 +110,13 @@ class Exchange : public testing::TestWithParam<Wire> {
   BucketLimits limits_;
   std::vector<Parameter> parameters_;
   std::vector<at::Tensor> before_;
-  std::unique_ptr<Exchanger> exchanger_;
+  MadeExchanger made_;
+  Exchanger* exchanger_ = nullptr;
   std::int64_t step_ = 0;
 };
 
 TEST_P(Exchange, SumsOverRanksAndTakesTheMeanOnce) {
-  EXPECT_EQ(exchanger_->buckets(), GetParam().mpi ? 3 : 5);
+  EXPECT_EQ(exchanger_->buckets(), GetParam().by_bucket() ? 3 : 5);
   for (int repeat = 1; repeat <= 3; ++repeat) {
     step(repeat * (rank() + 1.0));
     expect_mean(repeat * ranks() * (ranks() + 1) / 2.0);
@@ -201,13 +188,14 @@ TEST_P(Exchange, CountsWaitsAndBytes) {
   EXPECT_EQ(values[0], ranks() * (ranks() + 1) / 2.0);
   EXPECT_EQ(values[1], ranks());
   const std::size_t in_memory = ranks() == 1 ? 0 : 2 + 1;  // one wait a step
-  EXPECT_EQ(exchanger_->take_waits().size(), GetParam().mpi ? 2 * 3 + 1 : in_memory);
+  EXPECT_EQ(exchanger_->take_waits().size(), GetParam().by_bucket() ? 2 * 3 + 1 : in_memory);
   EXPECT_TRUE(exchanger_->take_waits().empty());
   // In memory a rank hands on what others own: over all ranks each gradient as often as there are others.
   std::array<double, 1> bytes{static_cast<double>(exchanger_->take_bytes_exchanged())};
   exchanger_->allreduce_now(bytes);
   const auto gradient = static_cast<double>(exchanger_->gradient_bytes());
-  EXPECT_EQ(bytes[0], 2 * gradient * (GetParam().mpi ? ranks() : ranks() - 1));
+  const double part = GetParam().wire == Wire::kSame ? 1 : 2.0 / static_cast<double>(elementSize(GetParam().type));
+  EXPECT_EQ(bytes[0], 2 * gradient * part * (GetParam().by_bucket() ? ranks() : ranks() - 1));
   EXPECT_EQ(gradient, 42 * static_cast<double>(parameters_[0].tensor.element_size()));
 }
 
@@ -222,121 +210,54 @@ TEST_P(Exchange, SumsManyNumbersAtOnce) {
 }
 
 INSTANTIATE_TEST_SUITE_P(
-    Wires, Exchange,
-    testing::Values(Wire{.name = "MpiFloat", .type = at::kFloat, .mpi = true},
-                    Wire{.name = "MpiDouble", .type = at::kDouble, .mpi = true},
-                    Wire{.name = "NodeFloat", .type = at::kFloat}, Wire{.name = "NodeDouble", .type = at::kDouble},
-                    Wire{.name = "NodeBf16", .type = at::kFloat, .bf16 = true},
-                    Wire{.name = "NodeOfTwoDomains", .type = at::kFloat, .two_domains = true},
-                    Wire{.name = "NodeBf16OfTwoDomains", .type = at::kFloat, .bf16 = true, .two_domains = true},
-                    Wire{.name = "NodeWithPlainStores",
-                         .type = at::kFloat,
-                         .node = {.streaming_stores = false, .kernels = "plain"}}),
+    Ways, Exchange,
+    testing::Values(
+        ExchangeWay{.name = "MpiFloat", .type = at::kFloat, .mpi = true},
+        ExchangeWay{.name = "MpiDouble", .type = at::kDouble, .mpi = true},
+        ExchangeWay{.name = "NodeFloat", .type = at::kFloat}, ExchangeWay{.name = "NodeDouble", .type = at::kDouble},
+        ExchangeWay{.name = "NodeBf16", .type = at::kFloat, .bf16 = true},
+        ExchangeWay{.name = "NodeOfTwoDomains", .type = at::kFloat, .two_domains = true},
+        ExchangeWay{.name = "NodeBf16OfTwoDomains", .type = at::kFloat, .bf16 = true, .two_domains = true},
+        ExchangeWay{
+            .name = "NodeWithPlainStores", .type = at::kFloat, .node = {.streaming_stores = false, .kernels = "plain"}},
+        ExchangeWay{.name = "DeviceFloat", .type = at::kFloat, .device = LateOptions{}},
+        ExchangeWay{.name = "DeviceDouble", .type = at::kDouble, .device = LateOptions{}},
+        ExchangeWay{.name = "DeviceOfLateSums", .type = at::kFloat, .device = LateOptions{.late_exchange = true}},
+        ExchangeWay{.name = "DeviceOfLateWork", .type = at::kFloat, .device = LateOptions{.late_compute = true}},
+        ExchangeWay{.name = "DeviceBf16Wire",
+                    .type = at::kFloat,
+                    .device = LateOptions{.late_exchange = true},
+                    .wire = Wire::kBf16}),
     [](const auto& tested) { return tested.param.name; });
-
-/// Parameters of several sizes; their gradients are drawn from (rank, step, pass, parameter), and positive: adam makes
-/// a whole step of what rounding leaves where a sum cancels.
-class SmallModel {
- public:
-  SmallModel(const Wire& wire, const OptimizerSpec& rule, std::optional<double> clip_norm) {
-    for (const std::vector<std::int64_t>& shape :
-         {std::vector<std::int64_t>{100, 33}, {257}, {8, 4, 3, 3}, {1}, {1000}}) {
-      at::Tensor tensor = drawn(shape, static_cast<std::int64_t>(parameters_.size())).to(wire.type);
-      if (shape.size() == 4) tensor = tensor.contiguous(at::MemoryFormat::ChannelsLast);
-      parameters_.push_back({"p", tensor.requires_grad_(true)});
-    }
-    exchanger_ = make_exchanger(wire,
-                                {.parameters = parameters_,
-                                 .limits = {.first_bytes = 4000, .other_bytes = 4000},
-                                 .clip_norm = clip_norm,
-                                 .clock = clock_,
-                                 .watchdog = world().watchdog,
-                                 .ranks = world().ranks},
-                                rule);
-  }
-
-  void step(std::int64_t passes) {
-    ++step_;
-    exchanger_->begin_step(step_, kGlobalSamples, 0.01 * static_cast<double>(step_));
-    for (std::int64_t pass = 0; pass < passes; ++pass) {
-      exchanger_->begin_pass(pass + 1 == passes);
-      at::Tensor loss = at::zeros({}, parameters_[0].tensor.options().requires_grad(false));
-      for (std::size_t i = 0; i < parameters_.size(); ++i) {
-        const at::Tensor& p = parameters_[i].tensor;
-        const std::int64_t number =
-            ((world().ranks.rank() * 100 + step_) * 10 + pass) * 10 + static_cast<std::int64_t>(i);
-        loss = loss + (p * (drawn(p.sizes(), 100 + number) + 1.5).to(p.scalar_type())).sum();
-      }
-      loss.backward();
-    }
-    exchanger_->finish_step({});
-  }
-
-  std::vector<at::Tensor> weights() const {
-    std::vector<at::Tensor> weights;
-    for (const Parameter& parameter : exchanger_->weights()) weights.push_back(parameter.tensor.detach().clone());
-    return weights;
-  }
-
- private:
-  static at::Tensor drawn(at::IntArrayRef shape, std::int64_t number) {
-    at::Tensor tensor = at::empty(shape, at::kDouble);
-    for (std::int64_t e = 0; e < tensor.numel(); ++e) tensor.mutable_data_ptr<double>()[e] = test::formula(number, e);
-    return tensor;
-  }
-
-  LapClock clock_;
-  std::vector<Parameter> parameters_;
-  std::unique_ptr<Exchanger> exchanger_;
-  std::int64_t step_ = 0;
-};
-
-struct Rule {
-  const char* name;
-  OptimizerSpec spec;
-  std::optional<double> clip_norm = {};
-  std::int64_t passes = 1;
-};
-void PrintTo(const Rule& rule, std::ostream* out) {
-  *out << rule.name;
-}
 
 class NodeAgainstMpi : public testing::TestWithParam<Rule> {
  protected:
-  static std::vector<at::Tensor> trained(const Wire& wire) {
-    SmallModel model(wire, GetParam().spec, GetParam().clip_norm);
+  static std::vector<at::Tensor> trained(const ExchangeWay& way) {
+    SmallModel model(way, GetParam().spec, GetParam().clip_norm);
     for (int step = 0; step < 3; ++step) model.step(GetParam().passes);
     return model.weights();
-  }
-  /// Norm of the difference over the norm, over all of them.
-  static double distance(const std::vector<at::Tensor>& a, const std::vector<at::Tensor>& b) {
-    double difference = 0, norm = 0;
-    for (std::size_t i = 0; i < a.size(); ++i) {
-      difference += (a[i] - b[i]).to(at::kDouble).square().sum().item<double>();
-      norm += b[i].to(at::kDouble).square().sum().item<double>();
-    }
-    return std::sqrt(difference / norm);
   }
 };
 
 TEST_P(NodeAgainstMpi, GivesTheSameWeights) {
-  const double float_tolerance = GetParam().spec.kind == OptimizerKind::kSgd ? 1e-6 : 1e-5;
   for (const at::ScalarType type : {at::kDouble, at::kFloat}) {
     const auto expected = trained({.name = "mpi", .type = type, .mpi = true});
     for (const SliceKernels* kernels : slice_kernels())
       for (const bool two_domains : {false, true}) {
-        const Wire wire{.name = "node", .type = type, .node = {.kernels = kernels->name}, .two_domains = two_domains};
-        EXPECT_LE(distance(trained(wire), expected), type == at::kDouble ? 1e-10 : float_tolerance) << kernels->name;
+        const ExchangeWay way{
+            .name = "node", .type = type, .node = {.kernels = kernels->name}, .two_domains = two_domains};
+        EXPECT_LE(distance(trained(way), expected), type == at::kDouble ? 1e-10 : GetParam().float_tolerance())
+            << kernels->name;
       }
   }
 }
 
 TEST_P(NodeAgainstMpi, GivesTheSameBitsAgainAndOnEveryRank) {
-  const Wire wire{.name = "node", .type = at::kFloat};
+  const ExchangeWay way{.name = "node", .type = at::kFloat};
   std::string bits;
   for (int repeat = 0; repeat < 2; ++repeat) {
     std::string found;
-    for (const at::Tensor& tensor : trained(wire)) {
+    for (const at::Tensor& tensor : trained(way)) {
       const at::Tensor dense = tensor.contiguous();
       found += xxh3_hex({static_cast<const char*>(dense.const_data_ptr()), dense.nbytes()});
     }
@@ -345,15 +266,8 @@ TEST_P(NodeAgainstMpi, GivesTheSameBitsAgainAndOnEveryRank) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(
-    Rules, NodeAgainstMpi,
-    testing::Values(Rule{"Sgd", {}}, Rule{"Decay", {.weight_decay = 0.1}}, Rule{"Momentum", {.momentum = 0.9}},
-                    Rule{"Nesterov", {.momentum = 0.9, .weight_decay = 0.01, .nesterov = true}},
-                    Rule{"Adam", {.kind = OptimizerKind::kAdam, .weight_decay = 0.1}},
-                    Rule{"Adamw", {.kind = OptimizerKind::kAdamw, .weight_decay = 0.1}},
-                    Rule{"Clipped", {.momentum = 0.9}, 0.5}, Rule{"ClippedAdam", {.kind = OptimizerKind::kAdam}, 0.5},
-                    Rule{"Accumulated", {.momentum = 0.9}, {}, 3}, Rule{"AccumulatedAndClipped", {}, 0.5, 3}),
-    [](const auto& tested) { return tested.param.name; });
+INSTANTIATE_TEST_SUITE_P(Rules, NodeAgainstMpi, testing::ValuesIn(test::rules()),
+                         [](const auto& tested) { return tested.param.name; });
 
 TEST(NodeExchanger, RefusesTiedWeights) {
   const at::Tensor tensor = at::zeros({4});

@@ -1,0 +1,168 @@
+// Every wait of the exchanger is needed: a run without any one of them goes wrong, at some lateness, where the run with
+// all of them is right at every one. A wait is one call, so that of three buckets each has its own.
+
+#include <ATen/ATen.h>
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include <array>
+#include <cmath>
+#include <map>
+#include <optional>
+#include <set>
+#include <utility>
+
+#include "tests/mpi/small_model.hpp"
+#include "worker/device_exchanger.hpp"
+#include "worker/optimizer.hpp"
+
+namespace regatta {
+namespace {
+
+using test::distance;
+using test::host_sums;
+using test::LateDevice;
+using test::LateOptions;
+using test::MadeExchanger;
+using test::SmallModel;
+using test::world;
+
+constexpr int kNone = -1;
+
+/// Passes on everything but one wait: a stream's for an event, or the host's for what was copied to it or for the
+/// compute stream. At other events the host only looks, to say which bucket it waits for: such looks are no waits.
+class WithoutAWait final : public Device {
+ public:
+  WithoutAWait(Device& device, int left_out) : device_(device), left_out_(left_out) {}
+
+  const char* name() const override { return device_.name(); }
+  at::Tensor memory(std::int64_t count, at::ScalarType type) override { return device_.memory(count, type); }
+  at::Tensor host_memory(std::int64_t count, at::ScalarType type) override {
+    at::Tensor made = device_.host_memory(count, type);
+    host_memory_.insert(made.storage().data());
+    return made;
+  }
+  void launch(Stream stream, std::function<void()> work) override { device_.launch(stream, std::move(work)); }
+  void copy(Stream stream, const at::Tensor& to, const at::Tensor& from) override {
+    if (host_memory_.contains(to.storage().data())) copied_to_host_ = true;
+    device_.copy(stream, to, from);
+  }
+  void all_reduce_sum(const at::Tensor& values) override { device_.all_reduce_sum(values); }
+  Event make_event() override { return device_.make_event(); }
+  void record(Event event, Stream stream) override {
+    host_waits_.erase(event.number);
+    if (stream == Stream::kCompute || std::exchange(copied_to_host_, false)) host_waits_[event.number] = {};
+    device_.record(event, stream);
+  }
+  void wait(Stream stream, Event event) override {
+    if (count(stream == Stream::kCompute ? "compute" : "exchange", event)) device_.wait(stream, event);
+  }
+  bool is_complete(Event event) override {
+    const auto wait = host_waits_.find(event.number);
+    if (wait == host_waits_.end()) return device_.is_complete(event);
+    if (!wait->second) wait->second = count("host", event);
+    return !*wait->second || device_.is_complete(event);
+  }
+  void abort() override { device_.abort(); }
+
+  /// By order: "compute for event 3".
+  const std::vector<std::string>& waits() const { return waits_; }
+
+ private:
+  /// False for the one that is left out.
+  bool count(const char* who, Event event) {
+    waits_.push_back(fmt::format("{} for event {}", who, event.number));
+    return static_cast<int>(waits_.size()) - 1 != left_out_;
+  }
+
+  Device& device_;
+  int left_out_;
+  std::vector<std::string> waits_;
+  std::set<const void*> host_memory_;
+  bool copied_to_host_ = false;                    // since the last record
+  std::map<int, std::optional<bool>> host_waits_;  // by event: nothing until the host asks; false: left out
+};
+
+struct Kind {
+  const char* name;
+  Wire wire;
+  std::optional<double> clip_norm;
+};
+void PrintTo(const Kind& kind, std::ostream* out) {
+  *out << kind.name;
+}
+
+class DeviceWaits : public testing::TestWithParam<Kind> {
+ protected:
+  struct Result {
+    std::vector<at::Tensor> weights;
+    std::vector<double> host_numbers;  // losses and sums, as the host read them
+    bool has_hazards = false;
+    std::vector<std::string> waits;
+  };
+
+  /// Two steps with their votes, a sum of numbers in each, and the weights.
+  static Result train(int left_out, const LateOptions& late) {
+    LateDevice device(host_sums(), late);
+    WithoutAWait wrapped(device, left_out);
+    Result result;
+    {
+      SmallModel model(at::kFloat, GetParam().clip_norm, [&](ExchangerParts parts) {
+        auto optimizer = make_optimizer({.momentum = 0.9}, parts.parameters);
+        return MadeExchanger{{},
+                             make_device_exchanger(std::move(parts), std::move(optimizer), wrapped, GetParam().wire)};
+      });
+      for (int step = 1; step <= 2; ++step) {
+        device.finish_compute();
+        std::array<double, 2> numbers{100.0 * step, world().ranks.rank() + 1.0 * step};
+        model.exchanger().allreduce_now(numbers);
+        result.host_numbers.insert(result.host_numbers.end(), numbers.begin(), numbers.end());
+        result.host_numbers.push_back(model.step(1, {.loss_sum = 3.0 * step}).loss);
+      }
+      result.weights = model.weights();
+    }
+    result.has_hazards = !device.hazards().empty();
+    result.waits = wrapped.waits();
+    return result;
+  }
+
+  /// On any rank; a number that is not one is wrong, too.
+  static bool differs(const Result& found, const Result& expected) {
+    bool wrong = found.has_hazards || !(distance(found.weights, expected.weights) <= 1e-6);
+    for (std::size_t i = 0; i < found.host_numbers.size(); ++i)
+      if (!(std::abs(found.host_numbers[i] - expected.host_numbers[i]) <= 1e-9)) wrong = true;
+    std::array<double, 1> anywhere{wrong ? 1.0 : 0.0};
+    world().ranks.allreduce(anywhere, Reduce::kMax);
+    return anywhere[0] > 0;
+  }
+
+  static constexpr std::array<LateOptions, 4> kLateness{
+      LateOptions{}, {.late_exchange = true}, {.late_compute = true}, {.late_compute = true, .late_exchange = true}};
+};
+
+TEST_P(DeviceWaits, AreEachNeeded) {
+  const Result expected = train(kNone, {});
+  for (const LateOptions& late : kLateness)
+    EXPECT_FALSE(differs(train(kNone, late), expected)) << late.late_compute << late.late_exchange;
+
+  // In each step two of every bucket (clipping needs all sums at once: one for them), the votes' and the numbers'; and
+  // the weights' at the end.
+  const std::size_t buckets = 3, sums = GetParam().clip_norm ? 1 : buckets;
+  EXPECT_EQ(expected.waits.size(), 2 * (buckets + sums + 2) + 1);
+  for (int wait = 0; wait < static_cast<int>(expected.waits.size()); ++wait) {
+    const std::string& name = expected.waits[static_cast<std::size_t>(wait)];
+    // A sum over one rank, in place, is its gradient whenever it is taken.
+    if (world().ranks.world_size() == 1 && GetParam().wire == Wire::kSame && name.starts_with("exchange")) continue;
+    bool shows = false;
+    for (const LateOptions& late : kLateness) shows = differs(train(wait, late), expected) || shows;
+    EXPECT_TRUE(shows) << "wait " << wait << ": " << name;
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Kinds, DeviceWaits,
+                         testing::Values(Kind{"SameWire", Wire::kSame, {}}, Kind{"Clipped", Wire::kSame, 0.5},
+                                         Kind{"Bf16Wire", Wire::kBf16, {}}),
+                         [](const auto& tested) { return tested.param.name; });
+
+}  // namespace
+}  // namespace regatta

@@ -1,0 +1,273 @@
+// One turn of the thread, in this order: what can begin begins, behind waits that are over, too (so that destinations
+// turn NaN as soon as they may), then a stream that is not late goes on, then one that is late and in demand. The order
+// makes a forgotten wait certain to show: whoever does not wait runs before whatever it should have waited for.
+
+#include "tests/mpi/late_device.hpp"
+
+#include <ATen/ATen.h>
+#include <c10/core/GradMode.h>
+#include <fmt/format.h>
+
+#include <array>
+#include <chrono>
+#include <limits>
+
+#include "common/error.hpp"
+
+namespace regatta::test {
+
+namespace {
+
+constexpr double kPoison = std::numeric_limits<double>::quiet_NaN();
+constexpr auto kOtherRanks = std::chrono::microseconds(100);  // between two looks whether they have come
+
+}  // namespace
+
+struct LateDevice::Moment {
+  Stream stream = Stream::kCompute;
+  std::int64_t place = 0;
+};
+
+/// Work has only `end`; a transfer or a sum holds its destination from `begin` to `end`. `end` is false when other
+/// ranks have not come. Without either: a wait, or the place of an event.
+struct LateDevice::Operation {
+  std::function<bool()> begin = {}, end = {};
+  std::optional<Moment> after = {};
+  std::int64_t place = 0;  // in its queue, from 1
+  bool begun = false;
+};
+
+struct LateDevice::Queue {
+  bool late = false;
+  std::deque<Operation> operations;
+  std::int64_t enqueued = 0, done = 0, demanded = 0;  // places
+
+  bool may_end(const Operation& operation) const { return !late || operation.place <= demanded; }
+};
+
+LateDevice::LateDevice(HostSums& sums, const LateOptions& options) : sums_(sums), options_(options), queues_(2) {
+  sums_.restart();
+  queue(Stream::kCompute).late = options.late_compute;
+  queue(Stream::kExchange).late = options.late_exchange;
+  thread_ = std::thread([this] { run(); });
+}
+
+LateDevice::~LateDevice() {
+  {
+    const std::lock_guard lock(mutex_);
+    ending_ = true;
+  }
+  wake_.notify_one();
+  thread_.join();
+}
+
+at::Tensor LateDevice::memory(std::int64_t count, at::ScalarType type) {
+  return at::full({count}, kPoison, at::TensorOptions(type));
+}
+
+at::Tensor LateDevice::host_memory(std::int64_t count, at::ScalarType type) {
+  return memory(count, type);
+}
+
+void LateDevice::launch(Stream stream, std::function<void()> work) {
+  enqueue(stream, {.end = [work = std::move(work)] {
+            work();
+            return true;
+          }});
+}
+
+void LateDevice::copy(Stream stream, const at::Tensor& to, const at::Tensor& from) {
+  struct InFlight {
+    at::Tensor to, from, taken, poison;
+  };
+  auto flight = std::make_shared<InFlight>(InFlight{to, from, {}, {}});
+  enqueue(stream, {.begin =
+                       [flight] {
+                         flight->taken = flight->from.clone();
+                         flight->to.fill_(kPoison);
+                         flight->poison = flight->to.clone();
+                         return true;
+                       },
+                   .end =
+                       [this, flight] {
+                         check_untouched("the source of a copy", flight->from, flight->taken);
+                         check_untouched("the destination of a copy", flight->to, flight->poison);
+                         flight->to.copy_(flight->taken);
+                         return true;
+                       }});
+}
+
+void LateDevice::all_reduce_sum(const at::Tensor& values) {
+  struct InFlight {
+    at::Tensor values, poison;
+    std::int64_t number;
+  };
+  auto flight = std::make_shared<InFlight>(InFlight{values, {}, sums_asked_++});
+  enqueue(Stream::kExchange, {.begin =
+                                  [this, flight] {
+                                    sums_.begin(flight->number, flight->values);
+                                    flight->values.fill_(kPoison);
+                                    flight->poison = flight->values.clone();
+                                    return true;
+                                  },
+                              .end =
+                                  [this, flight] {
+                                    if (flight->number == options_.hangs_at) return false;
+                                    const at::Tensor sum = at::empty_like(flight->values);
+                                    if (!sums_.finish(flight->number, sum)) return false;
+                                    check_untouched("a sum", flight->values, flight->poison);
+                                    flight->values.copy_(sum);
+                                    if (flight->number != options_.fails_at) return true;
+                                    const std::lock_guard lock(mutex_);
+                                    error_ = fmt::format("injected at sum {}", flight->number);
+                                    return true;
+                                  }});
+}
+
+Event LateDevice::make_event() {
+  const std::lock_guard lock(mutex_);
+  events_.emplace_back();
+  return {static_cast<int>(events_.size()) - 1};
+}
+
+void LateDevice::record(Event event, Stream stream) {
+  enqueue(stream, {});
+  const std::lock_guard lock(mutex_);
+  events_.at(static_cast<std::size_t>(event.number)) = {stream, queue(stream).enqueued};
+}
+
+void LateDevice::wait(Stream stream, Event event) {
+  Moment moment;
+  {
+    const std::lock_guard lock(mutex_);
+    moment = events_.at(static_cast<std::size_t>(event.number));
+  }
+  enqueue(stream, {.after = moment});
+}
+
+bool LateDevice::is_complete(Event event) {
+  const std::lock_guard lock(mutex_);
+  expect_works();
+  const Moment& moment = events_.at(static_cast<std::size_t>(event.number));
+  demand(moment);
+  return is_done(moment);
+}
+
+void LateDevice::abort() {
+  const std::lock_guard lock(mutex_);
+  aborted_ = true;
+}
+
+void LateDevice::finish_compute() {
+  std::unique_lock lock(mutex_);
+  const Moment now{Stream::kCompute, queue(Stream::kCompute).enqueued};
+  demand(now);
+  advanced_.wait(lock, [&] { return is_done(now) || aborted_ || !error_.empty(); });
+}
+
+std::vector<std::string> LateDevice::hazards() const {
+  const std::lock_guard lock(mutex_);
+  return hazards_;
+}
+
+bool LateDevice::aborted() const {
+  const std::lock_guard lock(mutex_);
+  return aborted_;
+}
+
+void LateDevice::enqueue(Stream stream, Operation operation) {
+  {
+    const std::lock_guard lock(mutex_);
+    expect_works();
+    Queue& to = queue(stream);
+    operation.place = ++to.enqueued;
+    to.operations.push_back(std::move(operation));
+  }
+  wake_.notify_one();
+}
+
+void LateDevice::expect_works() const {
+  if (aborted_) throw CommError("late device: aborted");
+  if (!error_.empty()) throw CommError("late device: " + error_);
+}
+
+LateDevice::Queue& LateDevice::queue(Stream stream) {
+  return queues_[static_cast<std::size_t>(stream)];
+}
+
+bool LateDevice::is_done(const Moment& moment) const {
+  return queues_[static_cast<std::size_t>(moment.stream)].done >= moment.place;
+}
+
+void LateDevice::demand(const Moment& moment) {
+  Queue& from = queue(moment.stream);
+  if (moment.place <= from.demanded) return;
+  from.demanded = moment.place;
+  wake_.notify_one();
+}
+
+void LateDevice::run() {
+  const c10::NoGradGuard no_grad;
+  std::unique_lock lock(mutex_);
+  while (!ending_)
+    if (aborted_ || !error_.empty() || !advance(lock)) wake_.wait_for(lock, kOtherRanks);
+}
+
+bool LateDevice::advance(std::unique_lock<std::mutex>& lock) {
+  for (Queue& queue : queues_)
+    if (begin_head(queue, lock)) return true;
+  for (const bool late : {false, true})
+    for (Queue& queue : queues_)
+      if (queue.late == late && end_head(queue, lock)) return true;
+  return false;
+}
+
+bool LateDevice::begin_head(Queue& queue, std::unique_lock<std::mutex>& lock) {
+  if (queue.operations.empty()) return false;
+  Operation& head = queue.operations.front();  // stays where it is while others are enqueued
+  if (head.after && is_done(*head.after)) {
+    pop(queue);
+    return true;
+  }
+  if (head.begun || !head.begin) return false;
+  head.begun = run_unlocked(head.begin, lock);
+  return head.begun;
+}
+
+bool LateDevice::end_head(Queue& queue, std::unique_lock<std::mutex>& lock) {
+  if (queue.operations.empty()) return false;
+  Operation& head = queue.operations.front();
+  if (head.after && queue.may_end(head)) demand(*head.after);
+  if (head.after || !queue.may_end(head)) return false;
+  if (head.end && !run_unlocked(head.end, lock)) return false;
+  pop(queue);
+  return true;
+}
+
+void LateDevice::pop(Queue& queue) {
+  queue.done = queue.operations.front().place;
+  queue.operations.pop_front();
+  advanced_.notify_all();
+}
+
+bool LateDevice::run_unlocked(const std::function<bool()>& part, std::unique_lock<std::mutex>& lock) {
+  lock.unlock();
+  bool came_to_its_end = false;
+  std::string error;
+  try {
+    came_to_its_end = part();
+  } catch (const std::exception& thrown) {
+    error = thrown.what();
+  }
+  lock.lock();
+  if (!error.empty()) error_ = error;
+  return came_to_its_end;
+}
+
+void LateDevice::check_untouched(const char* what, const at::Tensor& found, const at::Tensor& expected) {
+  if (at::allclose(found, expected, 0, 0, /*equal_nan=*/true)) return;
+  const std::lock_guard lock(mutex_);
+  hazards_.push_back(fmt::format("{} was written over while in flight", what));
+}
+
+}  // namespace regatta::test

@@ -1,0 +1,89 @@
+#pragma once
+// A device in host memory, for tests of what is written against worker/device.hpp on machines without a GPU. It does
+// what its contract allows and its user hopes that it will not:
+//
+//   late       one thread works off the streams' queues. A stream that is late does nothing until somebody waits for
+//              it: an event of another stream, or the host. Then it goes exactly as far as that wait needs. So a
+//              forgotten wait shows every time, by order and not by luck of timing.
+//   in flight  a copy or a sum begins early and ends late. In between its destination holds NaN, and what was written
+//              over its source or its destination is a hazard.
+//   anything   fresh memory is NaN.
+//   failing    at a chosen sum: an error, or no end.
+//
+// Sums go over the real ranks (host_sums.hpp).
+
+#include <condition_variable>
+#include <cstdint>
+#include <deque>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "tests/mpi/host_sums.hpp"
+#include "worker/device.hpp"
+
+namespace regatta::test {
+
+struct LateOptions {
+  bool late_compute = false, late_exchange = false;
+  std::optional<std::int64_t> fails_at = {}, hangs_at = {};  ///< number of the sum, from 0, on this rank
+};
+
+/// As Device, from one thread. What it runs may hold tensors, and no reference to anything shorter-lived.
+class LateDevice final : public Device {
+ public:
+  /// Collective: `sums` starts anew, so there is one device at a time.
+  LateDevice(HostSums& sums, const LateOptions& options);
+  ~LateDevice() override;  ///< what nobody waited for never happens
+
+  const char* name() const override { return "late"; }
+  at::Tensor memory(std::int64_t count, at::ScalarType type) override;
+  at::Tensor host_memory(std::int64_t count, at::ScalarType type) override;
+  void launch(Stream stream, std::function<void()> work) override;
+  void copy(Stream stream, const at::Tensor& to, const at::Tensor& from) override;
+  void all_reduce_sum(const at::Tensor& values) override;
+  Event make_event() override;
+  void record(Event event, Stream stream) override;
+  void wait(Stream stream, Event event) override;
+  bool is_complete(Event event) override;
+  void abort() override;
+
+  /// A forward pass on the device would follow the optimizer on the compute stream; one on the host calls this first.
+  void finish_compute();
+  std::vector<std::string> hazards() const;
+  bool aborted() const;
+
+ private:
+  struct Operation;
+  struct Queue;
+  struct Moment;  // what an event stands for: a place in a queue
+
+  void enqueue(Stream stream, Operation operation);
+  Queue& queue(Stream stream);
+  void expect_works() const;
+  bool is_done(const Moment& moment) const;
+  void demand(const Moment& moment);
+  void run();
+  bool advance(std::unique_lock<std::mutex>& lock);
+  bool begin_head(Queue& queue, std::unique_lock<std::mutex>& lock);
+  bool end_head(Queue& queue, std::unique_lock<std::mutex>& lock);
+  void pop(Queue& queue);
+  bool run_unlocked(const std::function<bool()>& part, std::unique_lock<std::mutex>& lock);
+  void check_untouched(const char* what, const at::Tensor& found, const at::Tensor& expected);
+
+  HostSums& sums_;
+  LateOptions options_;
+  mutable std::mutex mutex_;  // guards all below; operations run without it
+  std::condition_variable wake_, advanced_;
+  std::vector<Queue> queues_;  // by Stream
+  std::vector<Moment> events_;
+  std::vector<std::string> hazards_;
+  std::string error_;
+  std::int64_t sums_asked_ = 0;
+  bool aborted_ = false, ending_ = false;
+  std::thread thread_;
+};
+
+}  // namespace regatta::test
