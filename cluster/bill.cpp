@@ -30,6 +30,14 @@ Wide nanoseconds(double seconds) {
   return counted_time(seconds).count();
 }
 
+/// A slot is a core, or for ranks on GPUs a GPU.
+std::int64_t slots_taken(const Holding& holding) {
+  return holding.gpus_per_node > 0 ? holding.ranks : std::int64_t{holding.ranks} * holding.threads;
+}
+int slots_of_node(const Holding& holding) {
+  return holding.gpus_per_node > 0 ? holding.gpus_per_node : holding.cores_per_node;
+}
+
 /// Sums each phase over the epochs; what an epoch's wall time has beyond its phases is `other`.
 std::array<Wide, kPhases> phase_times(const std::vector<record::Epoch>& epochs) {
   std::array<Wide, kPhases> times{};
@@ -78,8 +86,8 @@ Duration counted_time(double seconds) {
 
 NanoUsd holding_cost(const Price& price, const Holding& holding, Duration held) {
   const bool whole_nodes = price.billing == Billing::kNode;
-  const std::int64_t numerator = whole_nodes ? holding.nodes : std::int64_t{holding.ranks} * holding.threads;
-  const std::int64_t denominator = whole_nodes ? 1 : holding.cores_per_node;
+  const std::int64_t numerator = whole_nodes ? holding.nodes : slots_taken(holding);
+  const std::int64_t denominator = whole_nodes ? 1 : slots_of_node(holding);
   constexpr Wide kMostTime = Wide(1) << 79;  // cost_of() multiplies the time with the numerator in 80 bits
   const Duration time{
       static_cast<std::int64_t>(std::clamp<Wide>(held.count(), 0, kMostTime / std::max<std::int64_t>(numerator, 1)))};

@@ -17,12 +17,13 @@ Duration counted_time(double seconds);
 /// What was held and how it is billed.
 struct Holding {
   int nodes = 1, ranks = 1, threads = 1, cores_per_node = 1;
+  int gpus_per_node = 0;  ///< of ranks on GPUs: then a rank's slot is a GPU
 };
 
 inline constexpr NanoUsd kMostCost{100'000'000LL * 1'000'000'000};  // a hundred million USD; sums of 90 such fit
 
 /// Cost of holding it for `held`: node billing = rate x nodes x time; slot billing = rate x ranks x threads /
-/// cores_per_node x time. More than kMostCost counts as kMostCost.
+/// cores_per_node x time, on GPUs ranks / gpus_per_node x time. More than kMostCost counts as kMostCost.
 NanoUsd holding_cost(const Price& price, const Holding& holding, Duration held);
 
 /// Time of one attempt, as measured from launch to exit.

@@ -22,17 +22,12 @@ struct OwnerPrice {
   NanoUsd usd_per_kwh;
 };
 
-struct PowerSpec {
-  double idle_w = 0, busy_w = 0;
-  std::string source;
-};
-
 struct PoolSpec {
   std::string name;
   LauncherKind launcher = LauncherKind::kLocal;
   int nodes = 1;
   std::optional<int> cores_per_node;  ///< nothing: as hwloc sees this machine (launcher local only)
-  int gpus_per_node = 0;
+  std::optional<int> gpus_per_node;   ///< nothing: none, or on this machine as many as CUDA sees
   bool oversubscribe = false;
   std::optional<Price> price;  ///< owner's prices are already turned into an hourly one
   std::optional<PowerSpec> power;

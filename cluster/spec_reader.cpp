@@ -90,7 +90,8 @@ void read_pool(YamlMap& map, PoolSpec& pool, const fs::path& folder, Findings& f
   if (field.good()) pool.cores_per_node = cores;
   if (known && pool.launcher != LauncherKind::kLocal)
     field.required("write cores_per_node: 16, for example; only this machine can be asked");
-  map.integer("gpus_per_node", pool.gpus_per_node).at_least(0).at_most(1'024);
+  int gpus = 0;
+  if (map.integer("gpus_per_node", gpus).at_least(0).at_most(1'024).good()) pool.gpus_per_node = gpus;
   map.flag("oversubscribe", pool.oversubscribe);
   map.section("price", [&](YamlMap& below) { read_price(below, pool, findings); });
   map.section("power", [&](YamlMap& below) { read_power(below, pool.power.emplace()); });

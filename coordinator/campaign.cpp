@@ -16,6 +16,7 @@ struct PlannedRun {
   Plan plan;
   int order = 0;
   std::filesystem::path folder;
+  std::string refused;  ///< why it is not launched; empty: it is
 };
 
 std::vector<PlannedRun> plan_all(const Preparation& preparation, const ComparisonId& comparison,
@@ -24,7 +25,8 @@ std::vector<PlannedRun> plan_all(const Preparation& preparation, const Compariso
   for (int repeat = 1; repeat <= preparation.job.repeats; ++repeat) {
     for (const auto& row : preparation.rows) {
       const RunId id = new_run_id();
-      runs.push_back({plan_run(preparation, row, id, comparison, repeat), row.order, home / "runs" / id.value});
+      runs.push_back(
+          {plan_run(preparation, row, id, comparison, repeat), row.order, home / "runs" / id.value, row.refused});
     }
   }
   return runs;
@@ -49,6 +51,7 @@ std::vector<Event> opening_events(const Preparation& preparation, const Comparis
     events.push_back(run_event(run.plan, run.folder, run.order, now));
     events.push_back(
         {.at = now, .run_id = run.plan.run.value, .source = "coordinator", .kind = "owner", .body = to_json(owner)});
+    if (!run.refused.empty()) events.push_back(refused_event(run.plan.run, run.refused, now));
   }
   return events;
 }
@@ -87,6 +90,10 @@ CampaignResult run_campaign(const Preparation& preparation, const std::vector<st
 
   CampaignResult result;
   for (auto& run : planned) {
+    if (!run.refused.empty()) {
+      if (run.plan.repeat == 1) parts.display.say(run.plan.placement.configuration + ": refused: " + run.refused);
+      continue;
+    }
     parts.reactor.wait(Duration(0));  // an interrupt between two runs counts too
     result.interrupted |= parts.reactor.interrupts() > 0;
     if (result.interrupted) {

@@ -30,7 +30,8 @@ Sketch sketch_of(const Preparation& preparation, const PlannedRow& row, const st
   const Placement& place = sketch.plan.placement;
   sketch.argv = attempt_command(sketch.plan, home / "runs" / kRunId, worker);
   sketch.hourly =
-      holding_cost(row.price, {place.nodes, place.ranks, place.threads, place.cores_per_node}, std::chrono::hours(1));
+      holding_cost(row.price, {place.nodes, place.ranks, place.threads, place.cores_per_node, place.gpus_per_node},
+                   std::chrono::hours(1));
   const auto batch = global_batch(sketch.plan.dataset.train_count, sketch.plan.training.train.batch, 0);
   for (int rank = 0; rank < place.ranks; ++rank)
     sketch.batch_shares.push_back(share_of(batch, sketch.plan.shares, rank).size());
@@ -50,6 +51,7 @@ std::string sketch_text(const Sketch& sketch, const PlannedRow& row) {
       fmt::format("{}: pool {}, {}, {} rank{} x {} thread{}, {}{}\n", place.configuration, place.pool,
                   to_text(place.backend), place.ranks, place.ranks == 1 ? "" : "s", place.threads,
                   place.threads == 1 ? "" : "s", cores_text(place), place.contended ? ", contended" : "");
+  if (!row.refused.empty()) text += "  refused " + printable_lines(row.refused, 10) + "\n";
   if (row.choice)
     text +=
         fmt::format("  auto    {}, tried on {}\n", choice_sentence(*row.choice), row.choice->measured_at.substr(0, 10));
@@ -92,6 +94,7 @@ Json dry_run_json(const Preparation& preparation, const std::filesystem::path& h
     rows.push_back({{"configuration", row.configuration.name},
                     {"pool", row.placement.pool},
                     {"ways_to_try", ways},
+                    {"refused", row.refused.empty() ? Json(nullptr) : Json(row.refused)},
                     {"argv", sketch.argv},
                     {"batch_shares", sketch.batch_shares},
                     {"cost_usd_per_hour", to_decimal(sketch.hourly)},

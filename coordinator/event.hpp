@@ -4,8 +4,8 @@
 //   kind        source       run_id         body
 //   comparison  coordinator  (comparison's) {comparison_id, job_id, job_name, job_text, cluster|null, argv, at}
 //   run         coordinator  run            {comparison_id|null, configuration, repeat, order, run_dir, pool, backend,
-//                                            nodes, ranks, threads, cores_per_node, contended, price|null, training,
-//                                            dataset_key, test_count}
+//                                            nodes, ranks, threads, cores_per_node, gpus_per_node, contended,
+//                                            price|null, training, dataset_key, test_count}
 //   owner       coordinator  run            {host, boot_id, pid, start_time, fence}
 //   launch      coordinator  run, attempt   {argv, at}
 //   journal     journal      run, attempt   one line of journal.jsonl, as written; source_seq = its seq

@@ -80,6 +80,7 @@ Event run_event(const Plan& plan, const fs::path& run_dir, int order, Timestamp 
                {"ranks", place.ranks},
                {"threads", place.threads},
                {"cores_per_node", place.cores_per_node},
+               {"gpus_per_node", place.gpus_per_node},
                {"contended", place.contended},
                {"price", plan.price ? to_json(*plan.price) : Json(nullptr)},
                {"training", to_json(plan.training)},
@@ -142,6 +143,14 @@ Event end_event(const RunState& run, Timestamp at) {
                    {"reason", ending.reason},
                    {"result", ending.result},
                    {"bill", run.price ? to_json(run_bill(run, *run.price)) : Json(nullptr)}}};
+}
+
+Event refused_event(const RunId& run, const std::string& why, Timestamp at) {
+  return {.at = at,
+          .run_id = run.value,
+          .source = "coordinator",
+          .kind = "end",
+          .body = {{"status", to_text(RunStatus::kRefused)}, {"reason", why}, {"result", nullptr}, {"bill", nullptr}}};
 }
 
 }  // namespace regatta

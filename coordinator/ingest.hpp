@@ -30,4 +30,7 @@ bool finished_in_order(const RunState& run, const AttemptState& attempt);
 /// The bill is null without a price. Pure but for reading result.json.
 Event end_event(const RunState& run, Timestamp at);
 
+/// The `end` event of a run that this machine cannot do: never launched, nothing billed.
+Event refused_event(const RunId& run, const std::string& why, Timestamp at);
+
 }  // namespace regatta

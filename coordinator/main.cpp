@@ -28,7 +28,7 @@ Examples:
   regatta show RUN --steps                where the time of a step goes, by rank and bucket
   regatta import RUN_DIR                  a run started by hand under mpirun
 
-Exit codes: 0 done, 1 a configuration failed or a question has no answer, 2 a file or the command line is wrong, 10 data,
+Exit codes: 0 done, 1 a configuration failed or was refused, or a question has no answer, 2 a file or the command line is wrong, 10 data,
 15 disk, 130 Ctrl-C.
 
 Environment:

@@ -43,8 +43,10 @@ int gravity(RunStatus status) {
       return 5;
     case RunStatus::kFailed:
       return 6;
+    case RunStatus::kRefused:
+      return 7;
   }
-  return 6;
+  return 7;
 }
 
 std::optional<Price> price_of(const RunState& run, const std::map<std::string, NanoUsd>& reprice) {

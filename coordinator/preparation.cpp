@@ -59,12 +59,26 @@ std::vector<Override> parse_overrides(const std::vector<std::string>& texts) {
   return overrides;
 }
 
+/// Asked when the first row on GPUs is met, once.
+class LazyGpus {
+ public:
+  explicit LazyGpus(const AskGpus& ask) : ask_(ask) {}
+  const GpuReport& report() {
+    if (!report_) report_ = ask_();
+    return *report_;
+  }
+
+ private:
+  const AskGpus& ask_;
+  std::optional<GpuReport> report_;
+};
+
 PoolCapacity capacity_of(const PoolSpec& pool, const Inventory& machine) {
   const bool here = pool.launcher == LauncherKind::kLocal;
   return {.name = pool.name,
           .nodes = pool.nodes,
           .cores_per_node = pool.cores_per_node.value_or(static_cast<int>(machine.cores.size())),
-          .gpus_per_node = pool.gpus_per_node,
+          .gpus_per_node = pool.gpus_per_node.value_or(0),
           .oversubscribe = pool.oversubscribe,
           .host_cores = here ? machine.cores : std::vector<int>{}};
 }
@@ -102,13 +116,29 @@ std::vector<Way> ways_of(const JobSpec& job, int order, const PoolCapacity& pool
   Open open{.ranks = configuration.ranks, .precision = configuration.train.precision};
   const bool written = job.source.written("configurations[" + std::to_string(order) + "].threads");
   if (configuration.ranks || written) open.threads = configuration.threads;
+  if (configuration.backend == Backend::kNccl) return ways_to_try(open, pool.gpus_per_node, configuration.train.batch);
   int cores = pool.cores_per_node;
   if (!pool.host_cores.empty()) cores = std::min(cores, static_cast<int>(pool.host_cores.size()));
   return ways_to_try(open, cores, configuration.train.batch);
 }
 
+/// Why this machine cannot do the row; empty: it can. A pool that does not say has as many GPUs as CUDA sees. For a row
+/// that is refused it gets those that the row asks for, so that it has a place in the ledger.
+std::string settle_gpus(const ConfigurationSpec& configuration, const PoolSpec& pool, LazyGpus& gpus,
+                        PoolCapacity& capacity) {
+  if (configuration.backend != Backend::kNccl || pool.launcher != LauncherKind::kLocal) return "";
+  const GpuReport& report = gpus.report();
+  const int ranks = configuration.ranks.value_or(1);
+  const std::string refused = gpu_refusal({.ranks = ranks, .may_share = pool.oversubscribe}, report, pci_gpus());
+  if (!pool.gpus_per_node) {
+    const int seen = static_cast<int>(report.devices.size());
+    capacity.gpus_per_node = refused.empty() ? seen : std::max(seen, ranks);
+  }
+  return refused;
+}
+
 PlannedRow plan_row(const JobSpec& job, int order, const ClusterSpec& cluster, const Inventory& machine,
-                    LazyPrices& prices, bool contended) {
+                    LazyPrices& prices, LazyGpus& gpus, bool contended) {
   const auto& configuration = job.configurations[static_cast<std::size_t>(order)];
   const PoolSpec* pool = cluster.find(configuration.pool);
   if (pool == nullptr) {
@@ -118,16 +148,19 @@ PlannedRow plan_row(const JobSpec& job, int order, const ClusterSpec& cluster, c
                                           "no pool \"" + configuration.pool + "\" in the cluster file",
                                           known_words_advice(configuration.pool, known))});
   }
-  const PoolCapacity capacity = capacity_of(*pool, machine);
+  PoolCapacity capacity = capacity_of(*pool, machine);
+  const std::string refused = settle_gpus(configuration, *pool, gpus, capacity);
   PlannedRow row{.configuration = configuration,
                  .order = order,
                  .launcher = pool->launcher,
                  .capacity = capacity,
                  .price = pool->price ? *pool->price : prices.assumed(capacity.cores_per_node)};
   row.placement.contended = contended;
+  row.refused = refused;
   const Precision precision = configuration.train.precision;
-  if (!configuration.ranks || precision == Precision::kAuto) row.ways = ways_of(job, order, capacity);
-  // Threads that no layout has room for are refused as they are with one rank.
+  const bool open = !configuration.ranks || precision == Precision::kAuto;
+  if (open && refused.empty()) row.ways = ways_of(job, order, capacity);
+  // Threads that no layout has room for are refused as they are with one rank. A refused row stands as it would begin.
   const int ranks = configuration.ranks.value_or(1);
   const Way written{ranks, configuration.threads, precision == Precision::kAuto ? Precision::kFp32 : precision};
   return in_way(job, row, row.ways.empty() ? written : row.ways.front());
@@ -150,7 +183,8 @@ void index_data(Preparation& preparation, const IndexProgress& progress) {
 
 }  // namespace
 
-Preparation prepare(const RunOptions& options, const Inventory& machine, const IndexProgress& progress) {
+Preparation prepare(const RunOptions& options, const Inventory& machine, const AskGpus& ask_gpus,
+                    const IndexProgress& progress) {
   Preparation result;
   ClusterSpec cluster = default_cluster();
   Gatherer findings;
@@ -173,11 +207,12 @@ Preparation prepare(const RunOptions& options, const Inventory& machine, const I
   findings.throw_if_any();
 
   LazyPrices prices;
+  LazyGpus gpus(ask_gpus);
   findings.attempt([&] { check_only(options.only, result.job); });
   for (int order = 0; order < static_cast<int>(result.job.configurations.size()); ++order) {
     if (!wanted(options.only, result.job.configurations[static_cast<std::size_t>(order)].name)) continue;
     findings.attempt(
-        [&] { result.rows.push_back(plan_row(result.job, order, cluster, machine, prices, options.contended)); });
+        [&] { result.rows.push_back(plan_row(result.job, order, cluster, machine, prices, gpus, options.contended)); });
   }
   findings.throw_if_any();
 

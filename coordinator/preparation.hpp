@@ -3,10 +3,12 @@
 // priced. Creates nothing.
 
 #include <filesystem>
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "cluster/gpus.hpp"
 #include "cluster/inventory.hpp"
 #include "cluster/spec.hpp"
 #include "jobs/plan.hpp"
@@ -33,6 +35,7 @@ struct PlannedRow {
   Placement placement;
   Price price;
   DatasetIndex dataset;
+  std::string refused;  ///< why this machine cannot do it; it is recorded so, and the other rows run. Empty: it can
 };
 
 struct Preparation {
@@ -43,8 +46,12 @@ struct Preparation {
   std::optional<IndexedFile> weights;  ///< that all of them start from
 };
 
+/// Which GPUs there are; asked once, and only when a row wants one.
+using AskGpus = std::function<GpuReport()>;
+
 /// Throws ConfigError with every finding of both files at once, DataError when the dataset cannot be indexed.
-Preparation prepare(const RunOptions& options, const Inventory& machine, const IndexProgress& progress = {});
+Preparation prepare(const RunOptions& options, const Inventory& machine, const AskGpus& ask_gpus,
+                    const IndexProgress& progress = {});
 
 /// The row runs as chosen.
 void settle(const JobSpec& job, PlannedRow& row, const Choice& choice);

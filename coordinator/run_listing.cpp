@@ -120,6 +120,7 @@ Style style_of(RunStatus status) {
       return Style::kRed;
     case RunStatus::kStopped:
     case RunStatus::kCancelled:
+    case RunStatus::kRefused:
       return Style::kYellow;
     case RunStatus::kWaiting:
     case RunStatus::kRunning:

@@ -11,13 +11,14 @@ namespace regatta {
 
 namespace {
 
-constexpr EnumText<RunStatus, 7> kStatusText{{{{RunStatus::kWaiting, "waiting"},
+constexpr EnumText<RunStatus, 8> kStatusText{{{{RunStatus::kWaiting, "waiting"},
                                                {RunStatus::kRunning, "running"},
                                                {RunStatus::kDone, "done"},
                                                {RunStatus::kStopped, "stopped"},
                                                {RunStatus::kFailed, "failed"},
                                                {RunStatus::kLost, "lost"},
-                                               {RunStatus::kCancelled, "cancelled"}}}};
+                                               {RunStatus::kCancelled, "cancelled"},
+                                               {RunStatus::kRefused, "refused"}}}};
 
 RunState& run_of(State& state, const Event& event) {
   const auto found = state.runs.find(event.run_id);
@@ -102,6 +103,7 @@ void apply_run(State& state, const Event& event) {
                .ranks = json_get<int>(body, "ranks"),
                .threads = json_get<int>(body, "threads"),
                .cores_per_node = json_get<int>(body, "cores_per_node"),
+               .gpus_per_node = json_maybe<int>(body, "gpus_per_node").value_or(0),
                .contended = json_get<bool>(body, "contended"),
                .price = maybe_price(body),
                .training = json_at(body, "training"),

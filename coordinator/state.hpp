@@ -15,7 +15,7 @@
 
 namespace regatta {
 
-enum class RunStatus { kWaiting, kRunning, kDone, kStopped, kFailed, kLost, kCancelled };
+enum class RunStatus { kWaiting, kRunning, kDone, kStopped, kFailed, kLost, kCancelled, kRefused };
 const char* to_text(RunStatus);
 
 /// Who may append for a run: checked in the transaction of each append.
@@ -59,6 +59,7 @@ struct RunState {
   std::string configuration, pool, backend, run_dir, precision, dataset_key;
   int repeat = 1, order = 0;  ///< order: the row's place in the job file
   int nodes = 1, ranks = 1, threads = 1, cores_per_node = 1;
+  int gpus_per_node = 0;  ///< of a run on GPUs
   bool contended = false;
   std::optional<Price> price;
   Json training;                 ///< TrainingSpec as JSON

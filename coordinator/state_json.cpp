@@ -98,6 +98,7 @@ Json to_json(const RunState& run) {
           {"ranks", run.ranks},
           {"threads", run.threads},
           {"cores_per_node", run.cores_per_node},
+          {"gpus_per_node", run.gpus_per_node},
           {"contended", run.contended},
           {"precision", run.precision},
           {"dataset_key", run.dataset_key},

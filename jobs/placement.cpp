@@ -8,6 +8,8 @@ namespace regatta {
 
 namespace {
 
+constexpr int kRanksPerSharedGpu = 2;  // NCCL 2.30 and later; gpu_refusal() (cluster/) asks for that version
+
 std::string counted(std::int64_t count, const std::string& noun) {
   return std::to_string(count) + " " + noun + (count == 1 ? "" : "s");
 }
@@ -45,8 +47,9 @@ void refuse_without_slots(const JobSpec& job, const ConfigurationSpec& configura
   refuse(job, path + ".ranks",
          "expected at most " + counted(fit, "rank") + kind + " in " + offer + ", found " +
              std::to_string(*configuration.ranks),
-         gpus ? "lower ranks, or choose a pool with more GPUs"
-              : "lower ranks or threads, choose a larger pool, or set oversubscribe: true in the pool");
+         gpus
+             ? "lower ranks, or choose a pool with more GPUs (gpus_per_node); oversubscribe: true puts two ranks on one"
+             : "lower ranks or threads, choose a larger pool, or set oversubscribe: true in the pool");
 }
 
 }  // namespace
@@ -60,7 +63,9 @@ Placement place(const JobSpec& job, const ConfigurationSpec& configuration, cons
   REGATTA_ENSURE(ranks >= 1, "ranks that nobody checked");
   const int per_node = ranks_per_node(configuration, pool);
   const bool fits = std::int64_t{pool.nodes} * per_node >= ranks;
-  const bool may_exceed = pool.oversubscribe && configuration.backend == Backend::kMpi;
+  const bool on_gpus = configuration.backend == Backend::kNccl;
+  const std::int64_t most = on_gpus ? kRanksPerSharedGpu * std::int64_t{pool.nodes} * per_node : ranks;
+  const bool may_exceed = pool.oversubscribe && ranks <= most;
   if (!fits && !may_exceed) refuse_without_slots(job, configuration, pool);
 
   Placement placement;
@@ -71,10 +76,13 @@ Placement place(const JobSpec& job, const ConfigurationSpec& configuration, cons
   placement.ranks = ranks;
   placement.threads = threads;
   placement.cores_per_node = pool.cores_per_node;
+  placement.gpus_per_node = on_gpus ? pool.gpus_per_node : 0;
+  placement.contended = !fits && on_gpus;
   if (pool.host_cores.empty()) return placement;
   const std::int64_t wanted = std::int64_t{ranks} * threads;
-  placement.contended = wanted > static_cast<std::int64_t>(pool.host_cores.size());
-  if (placement.contended) return placement;  // pinning would make some ranks share cores and leave others alone
+  const bool crowded = wanted > static_cast<std::int64_t>(pool.host_cores.size());
+  placement.contended |= crowded;
+  if (crowded) return placement;  // pinning would make some ranks share cores and leave others alone
   for (auto core = pool.host_cores.begin(); placement.cores.size() < static_cast<std::size_t>(ranks); core += threads)
     placement.cores.emplace_back(core, core + threads);
   return placement;

@@ -15,6 +15,7 @@ struct Placement {
   Backend backend = Backend::kMpi;
   int nodes = 1, ranks = 1, threads = 1;
   int cores_per_node = 1;               ///< slots of a node as the pool declares them
+  int gpus_per_node = 0;                ///< the same for backend nccl; 0: not on GPUs
   bool contended = false;               ///< more ranks x threads than cores: never wins a verdict
   std::vector<std::vector<int>> cores;  ///< by rank, the cores it pins itself to; empty: not pinned
   bool operator==(const Placement&) const = default;
@@ -30,8 +31,8 @@ struct PoolCapacity {
 };
 
 /// Places one configuration, whose ranks are known. Throws ConfigError with position and advice when the pool has too
-/// few slots (and does not oversubscribe). `contended` when ranks x threads exceed the host's real cores. Cores are
-/// dealt in order, disjoint by rank, whenever they suffice and the pool is this host.
+/// few slots (and does not oversubscribe; of GPUs, two ranks on one at most). `contended` when ranks x threads exceed
+/// the host's real cores. Cores are dealt in order, disjoint by rank, whenever they suffice and the pool is this host.
 Placement place(const JobSpec& job, const ConfigurationSpec& configuration, const PoolCapacity& pool);
 
 /// The configuration for a worker started by hand: `name`, or the only one with this world size, or else the only one

@@ -6,7 +6,8 @@
 //              key}: dataset_index_json.cpp; of an image folder the files stand in manifest.tsv beside plan.json
 //   data_placement  node_shared (decoded once a node) | streamed (read sample by sample); absent means node_shared
 //   weights    {path, bytes, xxh3} of the file that training starts from, or null
-//   placement  {configuration, pool, backend, nodes, ranks, threads, cores_per_node, contended, cores}
+//   placement  {configuration, pool, backend, nodes, ranks, threads, cores_per_node, gpus_per_node, contended, cores};
+//              absent gpus_per_node means 0
 //   shares     [weight by rank]
 //   buckets    {first_bytes, other_bytes}
 //   kernels    null: measured by the worker; or what multiplies for linear layers, see linear_kernels.hpp; absent means
@@ -81,6 +82,7 @@ Json to_json(const Placement& placement) {
           {"ranks", placement.ranks},
           {"threads", placement.threads},
           {"cores_per_node", placement.cores_per_node},
+          {"gpus_per_node", placement.gpus_per_node},
           {"contended", placement.contended},
           {"cores", placement.cores}};
 }
@@ -94,6 +96,9 @@ Placement placement_from_json(const Json& json) {
   placement.ranks = at_least_one<int>(json, "ranks");
   placement.threads = at_least_one<int>(json, "threads");
   placement.cores_per_node = at_least_one<int>(json, "cores_per_node");
+  placement.gpus_per_node = json_maybe<int>(json, "gpus_per_node").value_or(0);
+  if (placement.gpus_per_node < (placement.backend == Backend::kNccl ? 1 : 0))
+    json_bad("gpus_per_node", "GPUs, for backend nccl", std::to_string(placement.gpus_per_node));
   placement.contended = json_get<bool>(json, "contended");
   placement.cores = read_cores(json, placement.ranks, placement.nodes);
   if (placement.nodes > placement.ranks)

@@ -49,7 +49,6 @@ std::vector<Diagnostic> unsupported(const JobSpec& job) {
   for (std::size_t i = 0; i < job.configurations.size(); ++i) {
     const ConfigurationSpec& configuration = job.configurations[i];
     const std::string path = fmt::format("configurations[{}].", i);
-    later.note(path + "backend", configuration.backend != Backend::kMpi, to_text(configuration.backend), "mpi");
     note_train(configuration.train, path + "train.", later);
   }
   return later.sorted();

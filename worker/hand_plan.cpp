@@ -5,6 +5,7 @@
 #include <set>
 
 #include "cluster/inventory.hpp"
+#include "common/files.hpp"
 #include "common/json.hpp"
 #include "jobs/model_fit.hpp"
 #include "jobs/spec_reader.hpp"
@@ -24,6 +25,7 @@ struct Hosts {
   std::map<std::string, Host> by_name;
   bool disjoint = true;  // no two ranks of a host share a core
   int most_cores = 1;    // that a host really has
+  int most_gpus = 0;     // that a host has, or ranks where they share them
 
   explicit Hosts(const std::vector<RankSite>& sites) {
     for (const auto& site : sites) {
@@ -31,6 +33,7 @@ struct Hosts {
       ++host.ranks;
       for (const int core : site.cores) disjoint &= host.cores.insert(core).second;
       most_cores = std::max(most_cores, site.host_cores);
+      most_gpus = std::max({most_gpus, site.gpus, host.ranks});
     }
   }
   bool crowded(int threads) const {
@@ -52,19 +55,19 @@ std::string own_or_job_key(const HandJob& read, const std::string& key) {
 
 }  // namespace
 
-RankSite this_site() {
+RankSite this_site(int gpus) {
   const Inventory machine = this_machine();
-  return {machine.host, machine.cores, machine.host_cores};
+  return {machine.host, machine.cores, machine.host_cores, gpus};
 }
 
 std::string encode_site(const RankSite& site) {
-  return Json{{"host", site.host}, {"cores", site.cores}, {"host_cores", site.host_cores}}.dump();
+  return Json{{"host", site.host}, {"cores", site.cores}, {"host_cores", site.host_cores}, {"gpus", site.gpus}}.dump();
 }
 
 RankSite decode_site(const std::string& text) {
   const Json json = parse_json(text, "a rank's site");
   return {json_get<std::string>(json, "host"), json_get<std::vector<int>>(json, "cores"),
-          json_get<int>(json, "host_cores")};
+          json_get<int>(json, "host_cores"), json_get<int>(json, "gpus")};
 }
 
 Placement place_by_hand(const JobSpec& job, const ConfigurationSpec& configuration, const std::vector<RankSite>& sites,
@@ -74,6 +77,7 @@ Placement place_by_hand(const JobSpec& job, const ConfigurationSpec& configurati
   PoolCapacity pool{.name = configuration.pool,
                     .nodes = nodes,
                     .cores_per_node = hosts.most_cores,
+                    .gpus_per_node = hosts.most_gpus,
                     .oversubscribe = true};  // who starts it by hand has decided
   if (nodes == 1) {
     const std::set<int>& cores = hosts.by_name.begin()->second.cores;
@@ -106,6 +110,14 @@ HandJob read_by_hand(const WorkerOptions& options, const std::vector<RankSite>& 
         "write precision: fp32 or bf16, or let regatta run choose; its plan.json can be started by hand")});
   read.placement = place_by_hand(read.job, read.configuration, sites, launched);
   return read;
+}
+
+std::optional<Backend> backend_of(const WorkerOptions& options, int world_size) {
+  if (options.plan)
+    return plan_from_json(parse_json(read_file(*options.plan), options.plan->string())).placement.backend;
+  if (world_size == 0) return {};  // a launcher that does not say
+  const JobSpec job = read_job_file(*options.job);
+  return choose_configuration(job, options.configuration, world_size).backend;
 }
 
 Plan plan_by_hand(const HandJob& read) {

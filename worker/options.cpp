@@ -23,6 +23,8 @@ constexpr const char* kFooter =
     "journal.jsonl, ranks.jsonl, rank-N.log, steps-N.jsonl}. A folder with a journal is refused: nothing is written\n"
     "over.\n"
     "\n"
+    "A configuration with `backend: nccl` needs libregatta_cuda.so: $REGATTA_CUDA_PLUGIN, or beside this program.\n"
+    "\n"
     "USR1 (also through mpirun) or TERM stops all ranks cleanly after the current step or test batch.\n"
     "\n"
     "Exit codes: 0 done, 2 bad job file or command line, 10 data, 11 communication, 13 deadline, 14 non-finite loss,\n"
@@ -31,6 +33,7 @@ constexpr const char* kFooter =
 
 /// What CLI11 cannot express: a job or a plan, and what goes with which.
 void check(const WorkerOptions& options) {
+  if (options.gpus) return;
   if (!options.job && !options.plan) throw CLI::RequiredError("job.yaml (or --plan plan.json)");
   if (options.job && options.plan) throw CLI::ExcludesError("job.yaml", "--plan");
   if (options.plan && options.configuration) throw CLI::ExcludesError("--config", "--plan");
@@ -49,6 +52,7 @@ std::variant<WorkerOptions, ExitCode> parse_worker_options(int argc, const char*
       ->type_name("NAME");
   app.add_option("--run-dir", options.run_dir, "where the run is written; default: HOME/runs/RUN_ID")->type_name("DIR");
   app.add_option("--home", options.home, "default: $REGATTA_HOME, else ~/.regatta")->type_name("DIR");
+  app.add_flag("--gpus", options.gpus, "print which GPUs libregatta_cuda.so finds here, as JSON, and leave");
   app.add_flag("-q,--quiet", options.quiet, "nothing but errors on stderr");
   try {
     app.parse(argc, argv);

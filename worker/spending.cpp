@@ -10,7 +10,8 @@ Holding holding_of(const Placement& placement) {
   return {.nodes = placement.nodes,
           .ranks = placement.ranks,
           .threads = placement.threads,
-          .cores_per_node = placement.cores_per_node};
+          .cores_per_node = placement.cores_per_node,
+          .gpus_per_node = placement.gpus_per_node};
 }
 
 Spending::Spending(const Plan& plan, SteadyTime process_start, Timestamp wall, SteadyTime now)

@@ -45,9 +45,11 @@ constexpr double kSlowestWriting = 5e6;                        // bytes a second
 /// One rank, from a context to an exit code.
 class Worker {
  public:
-  Worker(const WorkerOptions& options, const WorkerWraps& wraps, const LauncherVariables& variables, RankLog& log,
-         const StopSignals& signals, Watchdog& watchdog, LastWords& last_words, RankContext& ranks)
+  Worker(const WorkerOptions& options, const LoadedCuda& cuda, const WorkerWraps& wraps,
+         const LauncherVariables& variables, RankLog& log, const StopSignals& signals, Watchdog& watchdog,
+         LastWords& last_words, RankContext& ranks)
       : options_(options),
+        cuda_(cuda),
         wraps_(wraps),
         launched_(!variables.launcher.empty()),
         log_(log),
@@ -105,8 +107,9 @@ class Worker {
   /// Rank 0 reads or makes the plan; everybody gets it.
   void get_plan() {
     std::vector<RankSite> sites;
+    const int own_gpus = cuda_.plugin ? static_cast<int>(cuda_.report().devices.size()) : 0;
     if (options_.job)
-      for (const auto& text : ranks_.gather(encode_site(this_site()))) sites.push_back(decode_site(text));
+      for (const auto& text : ranks_.gather(encode_site(this_site(own_gpus)))) sites.push_back(decode_site(text));
     std::optional<HandJob> by_hand;
     std::string text = "0", manifest;  // bytes that the others wait for; the data's files
     agree(ranks_, [&] {
@@ -132,6 +135,7 @@ class Worker {
     attach_manifest(plan_.dataset, ranks_.broadcast(std::move(manifest)));
     folder_.run = json_get<std::string>(message, "run_dir");
     folder_.attempt = folder_.run / ("attempt-" + std::to_string(plan_.attempt));
+    agree(ranks_, [&] { check_gpus(plan_); });
   }
 
   Plan read_given_plan() const {
@@ -148,8 +152,24 @@ class Worker {
           fmt::format("the plan is for {} ranks, this launch has {}\n  Start it as launch.sh beside the plan "
                       "does; a launcher that MPI does not know gives every process a world of its own.",
                       plan.placement.ranks, ranks_.world_size()));
-    if (plan.placement.backend != Backend::kMpi)
-      throw ConfigError(fmt::format("backend {}: not in this version; use mpi", to_text(plan.placement.backend)));
+    check_gpus(plan);  // of rank 0's host, before a folder is made
+  }
+
+  /// Those that the ranks of this host train on, in the order of local ranks.
+  std::vector<std::string> devices_of_host() const {
+    if (plan_.placement.backend != Backend::kNccl) return {};
+    std::vector<std::string> ids;
+    for (const GpuDevice& device : cuda_.report().devices)
+      if (ids.size() < static_cast<std::size_t>(ranks_.local_size())) ids.push_back(device.pci_bus_id);
+    return ids;
+  }
+
+  /// One device a rank of this host.
+  void check_gpus(const Plan& plan) const {
+    if (plan.placement.backend != Backend::kNccl) return;
+    const GpuDemand demand{.ranks = ranks_.local_size(), .may_share = true};  // the coordinator has asked the pool
+    if (const auto why = gpu_refusal(demand, cuda_.report(), pci_gpus()); !why.empty())
+      throw ConfigError("backend nccl on " + host_name() + ": " + why);
   }
 
   void open_folder() {
@@ -370,6 +390,7 @@ class Worker {
   }
 
   const WorkerOptions& options_;
+  const LoadedCuda& cuda_;
   const WorkerWraps& wraps_;
   const bool launched_;
   RankLog& log_;
@@ -390,7 +411,16 @@ std::unique_ptr<RankContext> make_context(const LauncherVariables& variables, Wa
 
 }  // namespace
 
-ExitCode run_worker(const WorkerOptions& options, const LeaveNow& leave_now, const WorkerWraps& wraps) {
+LoadedCuda load_cuda_for(const WorkerOptions& options) {
+  try {
+    return backend_of(options, launcher_variables().world_size) == Backend::kNccl ? load_cuda() : LoadedCuda{};
+  } catch (const Error&) {
+    return {};  // rank 0 reads it again, and says what is wrong
+  }
+}
+
+ExitCode run_worker(const WorkerOptions& options, const LeaveNow& leave_now, const LoadedCuda& cuda,
+                    const WorkerWraps& wraps) {
   RankLog log(options.quiet);
   try {
     const StopSignals signals;
@@ -405,7 +435,7 @@ ExitCode run_worker(const WorkerOptions& options, const LeaveNow& leave_now, con
     });
     const auto ranks = make_context(variables, watchdog);
     log.set_rank(ranks->rank(), host_name());
-    return Worker(options, wraps, variables, log, signals, watchdog, last_words, *ranks).run();
+    return Worker(options, cuda, wraps, variables, log, signals, watchdog, last_words, *ranks).run();
   } catch (...) {  // before there was a world
     const Failure failure = current_failure();
     log.error(failure.message);

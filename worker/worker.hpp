@@ -11,6 +11,7 @@
 #include "jobs/models.hpp"
 #include "jobs/plan.hpp"
 #include "worker/batch_source.hpp"
+#include "worker/cuda_plugin.hpp"
 #include "worker/exchanger.hpp"
 #include "worker/lap_clock.hpp"
 #include "worker/optimizer.hpp"
@@ -23,6 +24,7 @@ struct WorkerOptions {
   std::optional<std::filesystem::path> job, plan, run_dir, home;
   std::optional<std::string> configuration;
   bool quiet = false;  ///< nothing but errors on stderr
+  bool gpus = false;   ///< say which GPUs there are, as JSON, and train nothing
 };
 
 /// The parts a test may wrap (a delay, a shifted sample): each gets the real one and returns what is used instead.
@@ -43,8 +45,13 @@ using LeaveNow = std::function<void(ExitCode)>;
 /// Runs this rank to its end and returns the exit code; says errors on stderr (rank 0, or the rank concerned).
 /// Everything is destroyed and MPI finalized when it returns, but after an error that this rank alone knows: then MPI
 /// is left as it is, and the launcher ends the others when this process leaves. `leave_now` is called by the watchdog's
-/// thread when a wait outlasts its deadline.
-ExitCode run_worker(const WorkerOptions& options, const LeaveNow& leave_now, const WorkerWraps& wraps = {});
+/// thread when a wait outlasts its deadline. `cuda`: what was loaded before anything else was done.
+ExitCode run_worker(const WorkerOptions& options, const LeaveNow& leave_now, const LoadedCuda& cuda,
+                    const WorkerWraps& wraps = {});
+
+/// The plug-in where the plan, or the configuration that is meant by hand, says nccl; else nothing is looked for. What
+/// is wrong with the files is said later, by rank 0.
+LoadedCuda load_cuda_for(const WorkerOptions& options);
 
 /// Parses argv, prints help; then run_worker. What both main.cpp and the tests' worker call.
 int worker_main(int argc, char** argv, const WorkerWraps& wraps = {});

@@ -7,6 +7,7 @@
 #include <memory>
 #include <sstream>
 
+#include "cluster/gpu_probe.hpp"
 #include "common/features.hpp"
 #include "common/printable.hpp"
 #include "coordinator/campaign.hpp"
@@ -19,6 +20,7 @@
 #include "coordinator/slots.hpp"
 #include "coordinator/text_table.hpp"
 #include "coordinator/tuner.hpp"
+#include "coordinator/worker_program.hpp"
 
 namespace regatta {
 
@@ -42,14 +44,6 @@ Examples:
   regatta run job.yaml --json > verdict.json  the comparison for a program
 )";
 
-fs::path find_worker(const std::optional<fs::path>& option) {
-  fs::path worker =
-      option ? fs::absolute(*option) : fs::read_symlink("/proc/self/exe").parent_path() / "regatta-worker";
-  if (access(worker.c_str(), X_OK) != 0)
-    throw ConfigError("no worker at " + worker.string() + "\n  build regatta-worker, or name one with --worker PATH");
-  return worker;
-}
-
 bool is_in_path(const std::string& program) {
   const char* path = std::getenv("PATH");
   std::istringstream folders(path == nullptr ? "" : path);
@@ -61,6 +55,7 @@ bool is_in_path(const std::string& program) {
 /// Before anything is trained, not when the first row with two ranks comes up.
 void need_mpirun(const Preparation& preparation) {
   const bool needed = std::any_of(preparation.rows.begin(), preparation.rows.end(), [](const PlannedRow& row) {
+    if (!row.refused.empty()) return false;
     const auto parallel = [](const Way& way) { return way.ranks > 1; };
     return row.placement.ranks > 1 || std::ranges::any_of(row.ways, parallel);
   });
@@ -112,7 +107,7 @@ void keep_kernels(const Preparation& preparation, const CampaignResult& result, 
     const auto run = std::find_if(result.runs.begin(), result.runs.end(), [&](const RunState& candidate) {
       return candidate.order == row.order && candidate.status == RunStatus::kDone;
     });
-    if (row.kernels || run == result.runs.end()) continue;
+    if (!row.refused.empty() || row.kernels || run == result.runs.end()) continue;
     if (const auto measured = measured_kernels(*run)) cache.keep(kernel_key_of(preparation, row, machine), *measured);
   }
 }
@@ -121,7 +116,8 @@ ExitCode execute(const RunCommand& command, const CommandLine& line, const std::
   const Inventory machine = this_machine();
   ProgressDisplay display(stderr, ProgressDisplay::style_for(stderr, line.quiet));
   const SteadyTime begin = std::chrono::steady_clock::now();
-  Preparation preparation = prepare(command.options, machine, [&](std::int64_t done, std::int64_t total) {
+  const AskGpus ask_gpus = [&] { return ask_for_gpus(find_worker(command.worker)); };
+  Preparation preparation = prepare(command.options, machine, ask_gpus, [&](std::int64_t done, std::int64_t total) {
     display.indexing(done, total, std::chrono::steady_clock::now() - begin);
   });
   const fs::path worker = find_worker(command.worker);

@@ -75,6 +75,7 @@ TEST(HoldingCost, FollowsNodeSecondsAndSlots) {
       // two nodes of 48 cores, 96 ranks: 2 x 2.142 x 90 / 3600
       {"2.142", Billing::kSlot, {.nodes = 2, .ranks = 96, .threads = 1, .cores_per_node = 48}, 90s, "0.1071"},
       // whole nodes, however few the ranks: the same
+      {"4", Billing::kSlot, {.ranks = 2, .threads = 3, .cores_per_node = 16, .gpus_per_node = 8}, 3600s, "1"},
       {"2.142", Billing::kNode, {.nodes = 2, .ranks = 2, .threads = 1, .cores_per_node = 48}, 90s, "0.1071"},
       {"2.142", Billing::kNode, {.nodes = 1, .ranks = 2, .threads = 1, .cores_per_node = 48}, 90s, "0.05355"},
       // 63.296 x 0.000001 s / 3600 = 17.58 nano-dollars

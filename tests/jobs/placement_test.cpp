@@ -118,8 +118,8 @@ TEST(Placement, TooFewSlotsAreRefusedWithPositionAndAdvice) {
        configuration("b", 3, 1, Backend::kNccl),
        gpus,
        {"at most 2 ranks in pool", "(2 nodes with 1 GPU each)", "found 3"}},
-      {"GPUs are never shared",
-       configuration("b", 3, 1, Backend::kNccl),
+      {"three ranks on a GPU",
+       configuration("b", 5, 1, Backend::kNccl),
        crowded_gpus,
        {"at most 2 ranks", "more GPUs"}},
       {"a product beyond 32 bits", configuration("b", 2'000'000'000, 2), pool(1, 2), {"found 2000000000"}},
@@ -134,6 +134,23 @@ TEST(Placement, TooFewSlotsAreRefusedWithPositionAndAdvice) {
       for (const auto& part : row.message) EXPECT_THAT(error.what(), HasSubstr(part)) << row.name;
     }
   }
+}
+
+TEST(Placement, RanksOnGpusTakeGpusForSlots) {
+  PoolCapacity gpus = pool(1, 8, false, {0, 1, 2, 3, 4, 5, 6, 7});
+  gpus.gpus_per_node = 2;
+  const JobSpec job = job_with(
+      {configuration("a", 2, 4, Backend::kNccl), configuration("b", 4, 1, Backend::kNccl), configuration("c", 1)});
+  const Placement two = place(job, job.configurations[0], gpus);
+  EXPECT_EQ(two.gpus_per_node, 2);
+  EXPECT_FALSE(two.contended);
+  EXPECT_EQ(two.cores, (Cores{{0, 1, 2, 3}, {4, 5, 6, 7}}));
+  gpus.oversubscribe = true;
+  const Placement shared = place(job, job.configurations[1], gpus);
+  EXPECT_EQ(shared.nodes, 1);
+  EXPECT_TRUE(shared.contended) << "two ranks on a GPU";
+  EXPECT_EQ(shared.cores.size(), 4U) << "pinned all the same: the cores suffice";
+  EXPECT_EQ(place(job, job.configurations[2], gpus).gpus_per_node, 0) << "not on GPUs";
 }
 
 TEST(Placement, HugeOversubscriptionIsOnlyContended) {

@@ -68,7 +68,6 @@ const Mistake kMistakes[] = {
 };
 
 const Mistake kLater[] = {
-    {"LaterGpus", kGpus, "    gpus_per_node: 8", "6:5", "pools.here.gpus_per_node", "expected 0", "found 8", "write 0"},
     {"LaterPower", kOversubscribe, "    power: {idle_w: 60, busy_w: 220, source: TDP}", "7:5", "pools.here.power",
      "no power", "a map", "leave the key out"},
     {"LaterSsh", kLauncher, "    launcher: ssh\n    hosts: [n1]", "3:5", "pools.here.launcher", "expected local", "ssh",

@@ -162,8 +162,6 @@ const Mistake kLater[] = {
      "expected no micro_batch", "found a number", "write no micro_batch"},
     {"LaterCheckpoint", kBatch, "  batch: 128\n  checkpoint: every_epoch", "6:3", "train.checkpoint", "expected none",
      "found every_epoch", "write none"},
-    {"LaterBackend", kTwo, "  - {name: two, ranks: 2, backend: nccl}", "16:27", "configurations[1].backend",
-     "expected mpi", "nccl", "write mpi"},
     {"LaterOverride", kTwo, "  - {name: two, ranks: 2, train: {micro_batch: 2}}", "16:35",
      "configurations[1].train.micro_batch", "expected no micro_batch", "found a number", "write no micro_batch"},
 };
