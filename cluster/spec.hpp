@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "common/energy.hpp"
 #include "common/findings.hpp"
 #include "common/price.hpp"
 #include "common/time.hpp"

@@ -16,7 +16,6 @@ std::vector<Diagnostic> unsupported(const ClusterSpec& cluster) {
                      "write " + instead + ", or leave the key out; jobs/SCHEMA.md says what this version does");
     };
     note("launcher", pool.launcher != LauncherKind::kLocal, to_text(pool.launcher), "local");
-    note("power", pool.power.has_value(), "a map", "no power");
   }
   return findings.sorted();
 }

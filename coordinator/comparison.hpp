@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "common/energy.hpp"
 #include "coordinator/state.hpp"
 #include "coordinator/statistics.hpp"
 
@@ -26,7 +27,8 @@ struct ComparisonRow {
   std::vector<std::pair<std::string, NanoUsd>> usd_parts;  ///< sum to usd_total; empty without it
   double samples_per_s = 0;                                ///< NaN without a complete epoch
   std::optional<double> test_accuracy, energy_j_per_epoch;
-  PhaseSeconds seconds;  ///< mean per epoch
+  std::optional<EnergyFigure> energy;  ///< how energy_j_per_epoch came about; its value is the same
+  PhaseSeconds seconds;                ///< mean per epoch
   std::optional<Price> price;
   bool contended = false;
   std::optional<Choice> choice;  ///< of the first repeat: how `auto` was decided

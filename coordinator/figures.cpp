@@ -61,6 +61,13 @@ std::string duration_text(double seconds) {
   return fmt::format("{}h {:02}m {:02}s", whole / 3600, whole / 60 % 60, whole % 60);
 }
 
+std::string energy_text(const std::optional<double>& joules) {
+  constexpr double kKilo = 1e3, kMega = 1e6;
+  if (!joules || !std::isfinite(*joules)) return "-";
+  if (*joules >= kMega) return figure(*joules / kMega) + " MJ";
+  return *joules >= kKilo ? figure(*joules / kKilo) + " kJ" : figure(*joules) + " J";
+}
+
 std::string percent_text(const std::optional<double>& fraction) {
   return fraction && std::isfinite(*fraction) ? fmt::format("{:.2f} %", *fraction * 100) : "-";
 }

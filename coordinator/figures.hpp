@@ -21,6 +21,8 @@ std::string with_spread(const Interval& interval);
 std::string times(double ratio);
 /// "0.0123 s" has too many digits for a person: "12.3 ms", "1.23 s", "2m 03s", "1h 02m 03s". NaN is "-".
 std::string duration_text(double seconds);
+/// "1.24 kJ"; "-" for what is no number or not known.
+std::string energy_text(const std::optional<double>& joules);
 /// "98.42 %"; "-" for nothing.
 std::string percent_text(const std::optional<double>& fraction);
 

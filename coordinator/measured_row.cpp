@@ -102,20 +102,36 @@ std::optional<double> mean_of(const std::vector<double>& values) {
   return std::accumulate(values.begin(), values.end(), 0.0) / static_cast<double>(values.size());
 }
 
+/// A journal of another version, or of another hand, may hold what is no figure: then there is none.
+std::optional<EnergyFigure> energy_of(const record::Epoch& epoch) {
+  if (epoch.energy_j.is_null()) return {};
+  try {
+    return energy_from_json(epoch.energy_j);
+  } catch (const IoError&) {
+    return {};
+  }
+}
+
 /// Sets what is a mean over epochs: phases, samples a second, energy.
 void average_epochs(const std::vector<const record::Epoch*>& epochs, ComparisonRow& row) {
   double train_s = 0, samples = 0;
   std::vector<double> energy;
+  std::optional<EnergyFigure> told;  // the weakest of the epochs'
   for (const auto* epoch : epochs) {
     train_s += epoch->train_s;
     samples += static_cast<double>(epoch->samples);
     for (std::size_t phase = 0; phase < kPhases; ++phase)
       row.seconds.values[phase] += epoch->seconds.values[phase] / static_cast<double>(epochs.size());
-    if (epoch->energy_j.is_object() && epoch->energy_j.contains("value") && epoch->energy_j["value"].is_number())
-      energy.push_back(epoch->energy_j["value"].get<double>());
+    const auto figure = energy_of(*epoch);
+    if (!figure) continue;
+    energy.push_back(figure->value_j);
+    if (!told || figure->error_pct > told->error_pct) told = figure;
   }
   row.samples_per_s = train_s > 0 ? samples / train_s : std::numeric_limits<double>::quiet_NaN();
   if (energy.size() == epochs.size()) row.energy_j_per_epoch = mean_of(energy);
+  if (!row.energy_j_per_epoch) return;
+  row.energy = told;
+  row.energy->value_j = *row.energy_j_per_epoch;
 }
 
 }  // namespace

@@ -154,7 +154,8 @@ PlannedRow plan_row(const JobSpec& job, int order, const ClusterSpec& cluster, c
                  .order = order,
                  .launcher = pool->launcher,
                  .capacity = capacity,
-                 .price = pool->price ? *pool->price : prices.assumed(capacity.cores_per_node)};
+                 .price = pool->price ? *pool->price : prices.assumed(capacity.cores_per_node),
+                 .power = pool->power};
   row.placement.contended = contended;
   row.refused = refused;
   const Precision precision = configuration.train.precision;
@@ -242,6 +243,7 @@ Plan plan_run(const Preparation& preparation, const PlannedRow& row, RunId run, 
   Plan plan = make_plan(preparation.job, row.configuration, row.placement, row.dataset, std::move(run),
                         std::move(comparison), repeat, /*attempt=*/1, row.price);
   plan.weights = preparation.weights;
+  plan.power = row.power;
   plan.choice = row.choice;
   plan.kernels = row.kernels;
   return plan;

@@ -34,6 +34,7 @@ struct PlannedRow {
   std::optional<LinearKernels> kernels;  ///< of an earlier run; nothing: the worker measures
   Placement placement;
   Price price;
+  std::optional<PowerSpec> power;
   DatasetIndex dataset;
   std::string refused;  ///< why this machine cannot do it; it is recorded so, and the other rows run. Empty: it can
 };

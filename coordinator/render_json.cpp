@@ -45,6 +45,7 @@ Json to_json(const ComparisonRow& row) {
           {"test_accuracy", maybe_number(row.test_accuracy)},
           {"seconds", to_json(row.seconds)},
           {"energy_j_per_epoch", maybe_number(row.energy_j_per_epoch)},
+          {"energy", row.energy ? to_json(*row.energy) : Json(nullptr)},
           {"price", row.price ? to_json(*row.price) : Json(nullptr)},
           {"contended", row.contended},
           {"status", row.status},

@@ -20,6 +20,10 @@ bool assumed(const ComparisonRow& row) {
   return row.price && row.price->kind == FigureKind::kAssumed;
 }
 
+bool has_energy(const ComparisonRow& row) {
+  return row.energy.has_value();
+}
+
 Style style_of(const ComparisonRow& row, const Verdict& verdict) {
   if (row.configuration == verdict.fastest || row.configuration == verdict.cheapest) return Style::kGreen;
   return row.contended ? Style::kYellow : Style::kPlain;
@@ -32,26 +36,32 @@ Style style_of_status(const std::string& status) {
 
 std::string main_table(const Comparison& comparison, bool colour) {
   const bool marks = std::any_of(comparison.rows.begin(), comparison.rows.end(), assumed);
-  TextTable table({{"configuration"},
-                   {"pool"},
-                   {"ranks x threads", Align::kRight},
-                   {"s/epoch", Align::kRight},
-                   {"samples/s", Align::kRight},
-                   {marks ? "$/epoch  " : "$/epoch", Align::kRight},
-                   {"total $", Align::kRight},
-                   {"accuracy", Align::kRight},
-                   {"status"}});
+  const bool energy = std::any_of(comparison.rows.begin(), comparison.rows.end(), has_energy);
+  std::vector<TextTable::Column> columns{{"configuration"},
+                                         {"pool"},
+                                         {"ranks x threads", Align::kRight},
+                                         {"s/epoch", Align::kRight},
+                                         {"samples/s", Align::kRight},
+                                         {marks ? "$/epoch  " : "$/epoch", Align::kRight},
+                                         {"total $", Align::kRight},
+                                         {"accuracy", Align::kRight},
+                                         {"status"}};
+  if (energy) columns.insert(columns.end() - 1, {"energy/epoch", Align::kRight});
+  TextTable table(columns);
   for (const auto& row : comparison.rows) {
     const std::string mark = assumed(row) ? kAssumedMark : marks ? "  " : "";
-    table.add({{row.configuration + (row.contended ? kContendedMark : ""), style_of(row, comparison.verdict)},
-               row.pool,
-               fmt::format("{} x {}", row.ranks, row.threads),
-               with_spread(row.seconds_per_epoch),
-               figure(row.samples_per_s),
-               dollars(row.usd_per_epoch.mean) + mark,
-               dollars(row.usd_total),
-               percent_text(row.test_accuracy),
-               {row.status, style_of_status(row.status)}});
+    std::vector<Cell> cells{
+        {row.configuration + (row.contended ? kContendedMark : ""), style_of(row, comparison.verdict)},
+        row.pool,
+        fmt::format("{} x {}", row.ranks, row.threads),
+        with_spread(row.seconds_per_epoch),
+        figure(row.samples_per_s),
+        dollars(row.usd_per_epoch.mean) + mark,
+        dollars(row.usd_total),
+        percent_text(row.test_accuracy),
+        {row.status, style_of_status(row.status)}};
+    if (energy) cells.insert(cells.end() - 1, energy_text(row.energy_j_per_epoch));
+    table.add(cells);
   }
   return table.text(colour);
 }
@@ -91,6 +101,12 @@ std::string footnotes(const Comparison& comparison) {
       assumptions.insert(fmt::format("~ no price was given: ${} per node-hour, {}\n",
                                      to_decimal(row.price->usd_per_node_hour), printable(row.price->source)));
   for (const auto& assumption : assumptions) notes += assumption;
+  std::set<std::string> meters;
+  for (const auto& row : rows)
+    if (row.energy)
+      meters.insert(fmt::format("energy {} within {:g} %: {}\n", to_text(row.energy->kind), row.energy->error_pct,
+                                printable(row.energy->source)));
+  for (const auto& meter : meters) notes += meter;
   for (const auto& row : rows)
     if (!row.reason.empty())
       notes += printable_lines(fmt::format("{} {}: {}", row.configuration, row.status, row.reason), 2) + "\n";

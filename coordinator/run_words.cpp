@@ -45,6 +45,23 @@ std::string ranks_table(const record::Start& start, bool colour) {
   return "\n" + table.text(colour);
 }
 
+std::optional<double> joules_of(const record::Epoch& epoch) {
+  if (!epoch.energy_j.is_object() || !epoch.energy_j.contains("value") || !epoch.energy_j["value"].is_number())
+    return {};
+  return epoch.energy_j["value"].get<double>();
+}
+
+/// Of the first epoch: "estimated within 50 %: 60 W idle, 220 W busy: vendor TDP".
+std::string energy_words(const std::vector<record::Epoch>& epochs) {
+  if (epochs.empty() || epochs.front().energy_j.is_null()) return "";
+  try {
+    const EnergyFigure energy = energy_from_json(epochs.front().energy_j);
+    return fmt::format("{} within {:g} %: {}", to_text(energy.kind), energy.error_pct, energy.source);
+  } catch (const IoError&) {
+    return "";
+  }
+}
+
 std::string epochs_table(const std::vector<record::Epoch>& epochs, bool colour) {
   TextTable table({{"epoch", Align::kRight},
                    {"train loss", Align::kRight},
@@ -55,7 +72,8 @@ std::string epochs_table(const std::vector<record::Epoch>& epochs, bool colour) 
                    {"compute", Align::kRight},
                    {"exchange", Align::kRight},
                    {"waiting", Align::kRight},
-                   {"evaluation", Align::kRight}});
+                   {"evaluation", Align::kRight},
+                   {"energy", Align::kRight}});
   for (const auto& epoch : epochs) {
     const double waiting = epoch.seconds[Phase::kDataWait] + epoch.seconds[Phase::kStragglerWait];
     table.add({fmt::format("{}{}", epoch.epoch, epoch.complete ? "" : " (cut)"),
@@ -63,7 +81,7 @@ std::string epochs_table(const std::vector<record::Epoch>& epochs, bool colour) 
                percent_text(epoch.test_accuracy), duration_text(epoch.wall_s),
                fmt::format("{:.0f}", epoch.samples_per_s), duration_text(epoch.seconds[Phase::kCompute]),
                duration_text(epoch.seconds[Phase::kExchange]), duration_text(waiting),
-               duration_text(epoch.seconds[Phase::kEvaluation])});
+               duration_text(epoch.seconds[Phase::kEvaluation]), energy_text(joules_of(epoch))});
   }
   return "\n" + table.text(colour);
 }
@@ -97,6 +115,7 @@ std::string attempt_page(const AttemptState& attempt, bool colour) {
   text += field("command", fmt::format("{}", fmt::join(attempt.argv, " ")));
   if (attempt.start) {
     for (const auto& warning : attempt.start->warnings) text += field("warning", warning);
+    text += field("energy", energy_words(attempt.epochs));
     text += ranks_table(*attempt.start, colour);
   }
   if (!attempt.epochs.empty()) text += epochs_table(attempt.epochs, colour);

@@ -15,6 +15,7 @@
 //   trial      null: a run; {least_steps, most_steps, seconds}: a trial, which ends after so many; absent means null
 //   choice     null: nothing was left to measurement; or how `auto` was decided, see choice.hpp; absent means null
 //   price      {usd_per_node_hour, billing, ...} or null
+//   power      {idle_w, busy_w, source} or null; absent means null
 //   spent_usd  decimal text: cost of the run's earlier attempts
 //   launched_at  RFC 3339 or null: since when the attempt is billed
 // Unknown keys are ignored; another schema is refused.
@@ -229,6 +230,7 @@ Json to_json(const Plan& plan) {
           {"trial", plan.trial ? to_json(*plan.trial) : Json(nullptr)},
           {"choice", plan.choice ? to_json(*plan.choice) : Json(nullptr)},
           {"price", plan.price ? to_json(*plan.price) : Json(nullptr)},
+          {"power", plan.power ? to_json(*plan.power) : Json(nullptr)},
           {"spent_usd", to_decimal(plan.spent)},
           {"launched_at", plan.launched_at ? Json(to_text(*plan.launched_at)) : Json(nullptr)}};
 }
@@ -255,6 +257,7 @@ Plan plan_from_json(const Json& json) {
   if (json.contains("trial") && !json["trial"].is_null()) plan.trial = read_part(json, "trial", trial_from_json);
   if (json.contains("choice") && !json["choice"].is_null()) plan.choice = read_part(json, "choice", choice_from_json);
   if (!json_at(json, "price").is_null()) plan.price = read_part(json, "price", price_from_json);
+  if (json.contains("power") && !json["power"].is_null()) plan.power = read_part(json, "power", power_from_json);
   plan.spent = json_usd(json, "spent_usd");
   if (const auto launched = json_maybe<std::string>(json, "launched_at")) plan.launched_at = parse_timestamp(*launched);
   expect_agreement(plan);

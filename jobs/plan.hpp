@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "common/energy.hpp"
 #include "common/ids.hpp"
 #include "common/json.hpp"
 #include "common/price.hpp"
@@ -51,6 +52,7 @@ struct Plan {
   std::optional<TrialLimits> trial;      ///< nothing: a run
   std::optional<Choice> choice;          ///< how `auto` became what training and placement say
   std::optional<Price> price;            ///< nothing: costs are null until import knows one
+  std::optional<PowerSpec> power;        ///< of a node, where meters cannot be read; nothing: no energy then
   NanoUsd spent;                         ///< by earlier attempts of the run
   std::optional<Timestamp> launched_at;  ///< since when this attempt is billed; nothing: from the start of the process
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "common/error.hpp"
+#include "worker/host_energy.hpp"
 #include "worker/spending.hpp"
 
 namespace regatta {
@@ -52,6 +53,7 @@ record::Epoch epoch_record(const Plan& plan, const EpochTotals& totals, const st
   }
   line.train_s = line.wall_s - line.seconds[Phase::kEvaluation] - line.seconds[Phase::kCheckpoint];
   line.samples_per_s = static_cast<double>(totals.samples) / line.train_s;
+  if (const auto energy = epoch_energy(plan, rows, line.wall_s)) line.energy_j = to_json(*energy);
   if (plan.price) {
     line.cost = holding_cost(*plan.price, holding_of(plan.placement), from_seconds(line.wall_s));
   }

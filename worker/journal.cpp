@@ -19,18 +19,43 @@ fs::path fresh_journal(const fs::path& attempt_dir) {
 
 }  // namespace
 
+namespace {
+
+Json to_json(const HostJoules& energy) {
+  return {{"processors_j", value_or_null(energy.processors_j)},
+          {"boards_j", value_or_null(energy.boards_j)},
+          {"wants_boards", energy.wants_boards},
+          {"source", energy.source}};
+}
+
+HostJoules host_joules_from_json(const Json& json) {
+  return {.processors_j = json_maybe<double>(json, "processors_j"),
+          .boards_j = json_maybe<double>(json, "boards_j"),
+          .wants_boards = json_get<bool>(json, "wants_boards"),
+          .source = json_get<std::string>(json, "source")};
+}
+
+}  // namespace
+
 Json to_json(const RankEpoch& row) {
-  return {{"epoch", row.epoch},     {"rank", row.rank},     {"host", row.host},
-          {"samples", row.samples}, {"wall_s", row.wall_s}, {"seconds", to_json(row.seconds)}};
+  return {{"epoch", row.epoch},
+          {"rank", row.rank},
+          {"host", row.host},
+          {"samples", row.samples},
+          {"wall_s", row.wall_s},
+          {"seconds", to_json(row.seconds)},
+          {"energy", row.energy ? to_json(*row.energy) : Json(nullptr)}};
 }
 
 RankEpoch rank_epoch_from_json(const Json& json) {
+  const Json& energy = json_at(json, "energy");
   return {.epoch = json_get<int>(json, "epoch"),
           .rank = json_get<int>(json, "rank"),
           .host = json_get<std::string>(json, "host"),
           .samples = json_get<std::int64_t>(json, "samples"),
           .wall_s = json_get<double>(json, "wall_s"),
-          .seconds = phase_seconds_from_json(json_at(json, "seconds"))};
+          .seconds = phase_seconds_from_json(json_at(json, "seconds")),
+          .energy = energy.is_null() ? std::nullopt : std::optional(host_joules_from_json(energy))};
 }
 
 Journal::Journal(fs::path attempt_dir, RunId run, int attempt, LinkClient* link, Heard heard)

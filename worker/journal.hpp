@@ -16,13 +16,23 @@ namespace regatta {
 
 class LinkClient;
 
-/// ranks.jsonl: {"epoch", "rank", "host", "samples", "seconds": {...}, "wall_s"}; one line a rank and epoch.
+/// What one host's meters counted in an epoch; nothing where there is no meter.
+struct HostJoules {
+  std::optional<double> processors_j, boards_j;  ///< packages and memory; GPUs
+  bool wants_boards = false;                     ///< its ranks train on GPUs
+  std::string source;                            ///< which meters
+};
+
+/// ranks.jsonl: {"epoch", "rank", "host", "samples", "seconds": {...}, "wall_s", "energy"}; one line a rank and epoch.
+/// energy: {"processors_j", "boards_j", "wants_boards", "source"} of the host, in the line of its first rank; else
+/// null.
 struct RankEpoch {
   int epoch = 0, rank = 0;
   std::string host;
   std::int64_t samples = 0;
   double wall_s = 0;
   PhaseSeconds seconds;
+  std::optional<HostJoules> energy;  ///< of the first rank of a host
 };
 Json to_json(const RankEpoch&);
 RankEpoch rank_epoch_from_json(const Json&);

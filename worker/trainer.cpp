@@ -123,6 +123,7 @@ class Trainer {
       reporter_.after_step({epoch, step_, in_epoch, batch.global_samples, outcome.loss}, steady_now());
       const SteadyTime end = steady_now();
       p_.clock.end_step(end);
+      if (p_.energy != nullptr) p_.energy->watch(end);
       const Duration took = end - std::exchange(before, end);
       totals.step_s.push_back(seconds(took));
       if (const auto deadline = train_.deadline_s ? std::nullopt : auto_deadline_.after_step(took))
@@ -222,6 +223,7 @@ class Trainer {
     p_.watchdog.post(step_, -1, "evaluate");
     const auto test = evaluate(p_.model, *p_.evaluation, p_.exchanger, p_.plan.dataset.test_count, [this] {
       reporter_.evaluating(steady_now());
+      if (p_.energy != nullptr) p_.energy->watch(steady_now());
       return !p_.stop_requested;
     });
     if (!test) end_ = End::kSignal;
@@ -238,10 +240,13 @@ class Trainer {
   struct ClosedLaps {
     PhaseSeconds laps;
     double wall_s = 0;
+    std::optional<HostJoules> energy;
   };
   ClosedLaps close_laps() {
     const SteadyTime now = steady_now();
-    return {p_.clock.take(), seconds(now - std::exchange(epoch_start_, now))};
+    ClosedLaps closed{p_.clock.take(), seconds(now - std::exchange(epoch_start_, now))};
+    if (p_.energy != nullptr) closed.energy = p_.energy->take();
+    return closed;
   }
 
   ClosedLaps close_epoch() {
@@ -261,7 +266,8 @@ class Trainer {
                         .host = host_name(),
                         .samples = totals.own_samples,
                         .wall_s = closed.wall_s,
-                        .seconds = split_waits(closed.laps, own, least)};
+                        .seconds = split_waits(closed.laps, own, least),
+                        .energy = closed.energy};
     const std::int64_t bytes = p_.exchanger.take_bytes_exchanged();
     std::vector<RankEpoch> rows;
     for (const std::string& text : p_.ranks.gather(to_json(row).dump()))

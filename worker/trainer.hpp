@@ -9,6 +9,7 @@
 #include "jobs/plan.hpp"
 #include "worker/batch_source.hpp"
 #include "worker/exchanger.hpp"
+#include "worker/host_energy.hpp"
 #include "worker/journal.hpp"
 #include "worker/lap_clock.hpp"
 #include "worker/rank_context.hpp"
@@ -28,6 +29,7 @@ struct TrainerParts {
   Journal* journal;                         ///< rank 0 only
   const std::atomic<bool>& stop_requested;  ///< set by USR1 and TERM
   SteadyTime process_start;
+  HostEnergy* energy = nullptr;  ///< on the first rank of a host
 };
 
 /// How training ended, the same on every rank.

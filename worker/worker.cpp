@@ -210,6 +210,8 @@ class Worker {
     const auto batches = make_batches(data);
     const auto evaluation = make_evaluation(data);
     write_start(*model, *exchanger, kernels.linear, warnings);
+    std::optional<HostEnergy> energy;
+    if (ranks_.local_rank() == 0) energy.emplace(devices_of_host());
     return_idle_memory();  // weights are drawn in double: no step needs such tensors
     watchdog_.set_deadline(spec.deadline_s ? from_seconds(*spec.deadline_s) : kFirstDeadline);
 
@@ -223,7 +225,8 @@ class Worker {
                                          .exchanger = *exchanger,
                                          .journal = record_ ? &record_->journal() : nullptr,
                                          .stop_requested = signals_.requested(),
-                                         .process_start = process_start_});
+                                         .process_start = process_start_,
+                                         .energy = energy ? &*energy : nullptr});
     finish(*model, *exchanger, result, trace);
     return result.exit_code;
   }

@@ -52,10 +52,10 @@ std::string line_with(const std::string& text, const std::string& word) {
 TEST(RenderJson, HasTheKeysOfTheContract) {
   const Json json = to_json(mixed());
   const Json& row = json.at("configurations").at(0);
-  EXPECT_THAT(keys_of(row),
-              ElementsAre("configuration", "pool", "backend", "nodes", "ranks", "threads", "precision", "epochs",
-                          "repeats", "seconds_per_epoch", "usd_per_epoch", "usd_total", "usd_parts", "samples_per_s",
-                          "test_accuracy", "seconds", "energy_j_per_epoch", "price", "contended", "status", "choice"));
+  EXPECT_THAT(keys_of(row), ElementsAre("configuration", "pool", "backend", "nodes", "ranks", "threads", "precision",
+                                        "epochs", "repeats", "seconds_per_epoch", "usd_per_epoch", "usd_total",
+                                        "usd_parts", "samples_per_s", "test_accuracy", "seconds", "energy_j_per_epoch",
+                                        "energy", "price", "contended", "status", "choice"));
   EXPECT_THAT(keys_of(row.at("seconds_per_epoch")), ElementsAre("mean", "low", "high"));
   EXPECT_THAT(keys_of(row.at("seconds")), ElementsAre("compute", "data_wait", "exchange", "straggler_wait", "optimizer",
                                                       "evaluation", "checkpoint", "other"));
@@ -87,7 +87,8 @@ TEST(RenderJson, BreakEvenIsAPriceAndSoText) {
 TEST(RenderJson, SaysNullForWhatIsNotKnown) {
   const Json json = to_json(mixed());
   const Json& broken = json.at("configurations").at(2);
-  for (const char* key : {"usd_total", "usd_parts", "samples_per_s", "test_accuracy", "energy_j_per_epoch", "price", "choice"})
+  for (const char* key :
+       {"usd_total", "usd_parts", "samples_per_s", "test_accuracy", "energy_j_per_epoch", "energy", "price", "choice"})
     EXPECT_TRUE(broken.at(key).is_null()) << key;
   EXPECT_TRUE(broken.at("seconds_per_epoch").at("mean").is_null());
   EXPECT_TRUE(json.at("verdict").at("cheapest").is_null());

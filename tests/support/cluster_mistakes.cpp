@@ -68,8 +68,6 @@ const Mistake kMistakes[] = {
 };
 
 const Mistake kLater[] = {
-    {"LaterPower", kOversubscribe, "    power: {idle_w: 60, busy_w: 220, source: TDP}", "7:5", "pools.here.power",
-     "no power", "a map", "leave the key out"},
     {"LaterSsh", kLauncher, "    launcher: ssh\n    hosts: [n1]", "3:5", "pools.here.launcher", "expected local", "ssh",
      "write local"},
     {"LaterSlurm", kLauncher, "    launcher: slurm", "3:5", "pools.here.launcher", "expected local", "slurm",
