@@ -27,6 +27,7 @@ Examples:
   regatta show RUN                        one run: bill, epochs, ranks
   regatta show RUN --steps                where the time of a step goes, by rank and bucket
   regatta import RUN_DIR                  a run started by hand under mpirun
+  regatta doctor                          what this machine can do: GPUs, energy meters
 
 Exit codes: 0 done, 1 a configuration failed or was refused, or a question has no answer, 2 a file or the command line is wrong, 10 data,
 15 disk, 130 Ctrl-C.
@@ -64,6 +65,7 @@ int run(int argc, char** argv) {
   add_compare(app, line);
   add_import(app, line);
   add_export(app, line);
+  add_doctor(app, line);
 
   try {
     app.parse(argc, argv);

@@ -61,5 +61,28 @@ TEST_F(EnergyTest, WithoutMeterAndPowerThereIsNone) {
   EXPECT_THAT(ended.out, Not(HasSubstr("energy")));
 }
 
+TEST_F(EnergyTest, DoctorSaysWhatThisMachineCanDo) {
+  options_.environment["REGATTA_CUDA_PLUGIN"] = REGATTA_TEST_LIBRARIES "/fake_cuda.so";
+  options_.environment["REGATTA_FAKE_GPUS"] = "1";
+  options_.environment["REGATTA_NVML"] = REGATTA_TEST_LIBRARIES "/fake_nvml.so";
+  const Json can = regatta_json({"doctor"});
+  EXPECT_EQ(can["gpus"]["report"]["devices"][0]["name"], "Fake 0");
+  EXPECT_THAT(can["gpus"]["refusal"].get<std::string>(), HasSubstr("not in this version"));
+  EXPECT_EQ(can["nvml"]["driver"], "580.00.fake");
+  EXPECT_EQ(can["nvml"]["devices"].size(), 2U);
+  EXPECT_EQ(can["rapl"]["source"], nullptr);
+  EXPECT_THAT(can["rapl"]["trouble"].get<std::string>(), HasSubstr("no RAPL counters"));
+  const std::string page = regatta({"doctor"}).out;
+  EXPECT_THAT(page, AllOf(HasSubstr("NCCL 2.28.9"), HasSubstr("Fake 0"), HasSubstr("no RAPL counters"),
+                          HasSubstr("580.00.fake"), HasSubstr("power: {idle_w")));
+  options_.environment["REGATTA_CUDA_PLUGIN"] = "/nowhere/libregatta_cuda.so";
+  options_.environment["REGATTA_NVML"] = "/nowhere/libnvidia-ml.so.1";
+  const ProcessResult cannot = regatta({"doctor"});
+  EXPECT_EQ(cannot.exit_code, 0) << "a machine without GPUs is not ill";
+  EXPECT_THAT(cannot.out, AllOf(HasSubstr("/nowhere/libregatta_cuda.so cannot be loaded"),
+                                HasSubstr("no NVML: /nowhere/libnvidia-ml.so.1")));
+  EXPECT_FALSE(fs::exists(home()));
+}
+
 }  // namespace
 }  // namespace regatta::test
