@@ -107,7 +107,25 @@ record::Early early_from(const Json& json) {
 }
 
 Json body_json(const record::Shares& shares) {
-  return {{"from_epoch", shares.from_epoch}, {"weights", shares.weights}};
+  Json json{{"from_epoch", shares.from_epoch}, {"from_step", shares.from_step}, {"weights", shares.weights}};
+  if (!shares.seconds_per_sample.empty()) json["seconds_per_sample"] = shares.seconds_per_sample;
+  return json;
+}
+
+record::Shares shares_from(const Json& json) {
+  record::Shares shares{.from_epoch = json_get<int>(json, "from_epoch"),
+                        .from_step = json_maybe<std::int64_t>(json, "from_step").value_or(0),
+                        .weights = json_get<std::vector<std::int64_t>>(json, "weights")};
+  for (const std::int64_t weight : shares.weights)
+    if (weight < 0) json_bad("weights", "weights of at least 0", std::to_string(weight));
+  if (json.contains("seconds_per_sample"))
+    shares.seconds_per_sample = json_get<std::vector<double>>(json, "seconds_per_sample");
+  for (const double s : shares.seconds_per_sample)
+    if (!(s >= 0)) json_bad("seconds_per_sample", "seconds of at least 0", std::to_string(s));
+  if (!shares.seconds_per_sample.empty() && shares.seconds_per_sample.size() != shares.weights.size())
+    json_bad("seconds_per_sample", "one a weight, " + std::to_string(shares.weights.size()),
+             std::to_string(shares.seconds_per_sample.size()));
+  return shares;
 }
 
 Json body_json(const record::Heartbeat& beat) {
@@ -203,8 +221,7 @@ RecordBody body_from(const std::string& type, const Json& json) {
   if (type == "start") return start_from(json);
   if (type == "first_step") return FirstStep{json_seconds(json, "startup_s")};
   if (type == "early") return early_from(json);
-  if (type == "shares")
-    return Shares{json_get<int>(json, "from_epoch"), json_get<std::vector<std::int64_t>>(json, "weights")};
+  if (type == "shares") return shares_from(json);
   if (type == "heartbeat")
     return Heartbeat{json_get<int>(json, "epoch"), json_get<std::int64_t>(json, "step"), number_or_nan(json, "loss"),
                      json_get<std::int64_t>(json, "samples"), json_get<double>(json, "node_seconds")};

@@ -71,9 +71,13 @@ struct Early {
   std::vector<double> losses;  ///< global mean
   std::vector<double> step_s;  ///< wall time on rank 0; only of a trial
 };
+/// Weights by rank that hold from a step on, written before any batch is made with them. With train.shares: measured
+/// the first line has those of the plan, and one follows each time that rank 0 decided, also where it changed nothing.
 struct Shares {
   int from_epoch = 1;
+  std::int64_t from_step = 0;  ///< of the run, in from_epoch; 0: the epoch's first
   std::vector<std::int64_t> weights;
+  std::vector<double> seconds_per_sample;  ///< by rank, as measured before: compute; 0: not known. Empty: not measured
 };
 struct Heartbeat {
   int epoch = 0;

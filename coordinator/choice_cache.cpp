@@ -18,7 +18,7 @@ Json choice_key(const Plan& plan, const std::vector<Way>& ways, const Inventory&
   const Json training = to_json(plan.training);
   Json model = training.at("model"), train = training.at("train");
   model["weights"] = plan.weights ? Json(plan.weights->xxh3) : Json(nullptr);  // wherever they lie
-  for (const char* key : {"precision", "seed", "evaluate", "deadline", "checkpoint"}) train.erase(key);
+  for (const char* key : {"precision", "seed", "shares", "evaluate", "deadline", "checkpoint"}) train.erase(key);
   const ScheduleKind schedule = plan.training.train.schedule.kind;
   const bool needs_end = schedule == ScheduleKind::kCosine || schedule == ScheduleKind::kOneCycle;
   Json tried = Json::array();

@@ -37,6 +37,7 @@ class JournalRules {
     last_ = std::max(*last_, line.at);
     expect_seconds("at (seconds since the start line)", seconds(*last_ - *first_));
     if (const auto* start = std::get_if<record::Start>(&line.body)) check_start(*start);
+    if (const auto* shares = std::get_if<record::Shares>(&line.body)) check_shares(*shares);
     if (const auto* epoch = std::get_if<record::Epoch>(&line.body)) check_epoch(*epoch);
   }
 
@@ -46,6 +47,11 @@ class JournalRules {
       json_bad("ranks", fmt::format("{}, as the plan says", plan_.placement.ranks), std::to_string(start.ranks.size()));
     expect_at_most("threads", kMostThreads, start.threads);
     expect_seconds("startup_s", start.startup_s);
+  }
+
+  void check_shares(const record::Shares& shares) {
+    if (shares.weights.size() != static_cast<std::size_t>(plan_.placement.ranks))
+      json_bad("weights", fmt::format("{}, one a rank", plan_.placement.ranks), std::to_string(shares.weights.size()));
   }
 
   /// Epochs count up by one; an attempt begins where an earlier one may have left a checkpoint.

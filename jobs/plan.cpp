@@ -8,7 +8,9 @@
 //   weights    {path, bytes, xxh3} of the file that training starts from, or null
 //   placement  {configuration, pool, backend, nodes, ranks, threads, cores_per_node, gpus_per_node, contended, cores};
 //              absent gpus_per_node means 0
-//   shares     [weight by rank]
+//   shares     [weight by rank], of the first step
+//   share_changes  null: as training.train.shares says; or [{from_step, weights}], the `shares` lines of a journal, for
+//              the same bits again; absent means null
 //   buckets    {first_bytes, other_bytes}
 //   kernels    null: measured by the worker; or what multiplies for linear layers, see linear_kernels.hpp; absent means
 //   null
@@ -108,16 +110,36 @@ Placement placement_from_json(const Json& json) {
   return placement;
 }
 
-std::vector<std::int64_t> read_shares(const Json& json, int ranks) {
-  auto shares = json_get<std::vector<std::int64_t>>(json, "shares");
-  const std::string found = json_at(json, "shares").dump();
+std::vector<std::int64_t> read_shares(const Json& json, const char* key, int ranks) {
+  auto shares = json_get<std::vector<std::int64_t>>(json, key);
+  const std::string found = json_at(json, key).dump();
   if (shares.size() != static_cast<std::size_t>(ranks))
-    json_bad("shares", "a weight for each of " + std::to_string(ranks) + " ranks", found);
+    json_bad(key, "a weight for each of " + std::to_string(ranks) + " ranks", found);
   for (const std::int64_t weight : shares)
-    if (weight < 0) json_bad("shares", "weights of at least 0", std::to_string(weight));
+    if (weight < 0) json_bad(key, "weights of at least 0", std::to_string(weight));
   if (std::all_of(shares.begin(), shares.end(), [](std::int64_t weight) { return weight == 0; }))
-    json_bad("shares", "a weight above 0", found);
+    json_bad(key, "a weight above 0", found);
   return shares;
+}
+
+Json to_json(const std::vector<ShareChange>& changes) {
+  Json json = Json::array();
+  for (const ShareChange& change : changes)
+    json.push_back({{"from_step", change.from_step}, {"weights", change.weights}});
+  return json;
+}
+
+std::vector<ShareChange> share_changes_from_json(const Json& json, int ranks) {
+  if (!json.is_array()) throw IoError("wrong type: expected a list");
+  std::vector<ShareChange> changes;
+  std::int64_t after = 0;
+  for (const Json& change : json) {
+    changes.push_back({at_least_one<std::int64_t>(change, "from_step"), read_shares(change, "weights", ranks)});
+    if (changes.back().from_step <= after)
+      json_bad("from_step", "steps that rise", std::to_string(changes.back().from_step));
+    after = changes.back().from_step;
+  }
+  return changes;
 }
 
 BucketLimits buckets_from_json(const Json& json) {
@@ -225,6 +247,7 @@ Json to_json(const Plan& plan) {
           {"data_placement", kDataPlacements.text(plan.streamed)},
           {"placement", to_json(plan.placement)},
           {"shares", plan.shares},
+          {"share_changes", plan.share_changes ? to_json(*plan.share_changes) : Json(nullptr)},
           {"buckets", {{"first_bytes", plan.buckets.first_bytes}, {"other_bytes", plan.buckets.other_bytes}}},
           {"kernels", plan.kernels ? to_json(*plan.kernels) : Json(nullptr)},
           {"trial", plan.trial ? to_json(*plan.trial) : Json(nullptr)},
@@ -250,7 +273,10 @@ Plan plan_from_json(const Json& json) {
     plan.weights = read_part(json, "weights", weights_from_json);
   plan.streamed = json.contains("data_placement") && kDataPlacements.from_json(json, "data_placement");
   plan.placement = read_part(json, "placement", placement_from_json);
-  plan.shares = read_shares(json, plan.placement.ranks);
+  plan.shares = read_shares(json, "shares", plan.placement.ranks);
+  if (json.contains("share_changes") && !json["share_changes"].is_null())
+    plan.share_changes = read_part(
+        json, "share_changes", [&](const Json& part) { return share_changes_from_json(part, plan.placement.ranks); });
   plan.buckets = read_part(json, "buckets", buckets_from_json);
   if (json.contains("kernels") && !json["kernels"].is_null())
     plan.kernels = read_part(json, "kernels", linear_kernels_from_json);

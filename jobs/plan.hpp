@@ -36,6 +36,13 @@ struct TrialLimits {
   bool operator==(const TrialLimits&) const = default;
 };
 
+/// Weights by rank that hold from a step on, until the next ones.
+struct ShareChange {
+  std::int64_t from_step = 1;  ///< of the run, from 1
+  std::vector<std::int64_t> weights;
+  bool operator==(const ShareChange&) const = default;
+};
+
 struct Plan {
   RunId run;
   std::optional<ComparisonId> comparison;  ///< nothing for a worker started by hand
@@ -46,7 +53,9 @@ struct Plan {
   std::optional<IndexedFile> weights;  ///< the file of model.weights, as it lay there when the plan was made
   bool streamed = false;               ///< samples are read one by one while it trains, because they do not fit decoded
   Placement placement;
-  std::vector<std::int64_t> shares;  ///< weight by rank, see shares.hpp
+  std::vector<std::int64_t> shares;  ///< weight by rank, see shares.hpp; of the first step
+  /// Nothing: as train.shares says; else these and no others, for the same bits again. In the order of their steps.
+  std::optional<std::vector<ShareChange>> share_changes;
   BucketLimits buckets;
   std::optional<LinearKernels> kernels;  ///< nothing: rank 0 measures; else taken as they are, for the same bits again
   std::optional<TrialLimits> trial;      ///< nothing: a run

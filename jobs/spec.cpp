@@ -31,6 +31,9 @@ const char* to_text(BatchNorm batch_norm) {
 const char* to_text(Wire wire) {
   return kWires.text(wire);
 }
+const char* to_text(ShareRule shares) {
+  return kShareRules.text(shares);
+}
 const char* to_text(Evaluate evaluate) {
   return kEvaluates.text(evaluate);
 }

@@ -24,6 +24,7 @@ enum class ScheduleKind { kConstant, kStep, kCosine, kOneCycle };
 enum class Precision { kFp32, kBf16, kAuto, kFp64, kFp16 };
 enum class BatchNorm { kSync, kLocal };
 enum class Wire { kSame, kBf16 };
+enum class ShareRule { kEqual, kMeasured };
 enum class Evaluate { kEveryEpoch, kNever };
 enum class Backend { kMpi, kNccl };
 
@@ -36,6 +37,7 @@ const char* to_text(ScheduleKind);
 const char* to_text(Precision);
 const char* to_text(BatchNorm);
 const char* to_text(Wire);
+const char* to_text(ShareRule);
 const char* to_text(Evaluate);
 const char* to_text(Backend);
 
@@ -116,6 +118,7 @@ struct TrainSpec {
   std::optional<double> clip_norm;  ///< nothing: none
   std::int64_t accumulate = 1;
   ExchangeSpec exchange;
+  ShareRule shares = ShareRule::kEqual;  ///< how a batch is divided among ranks
   Evaluate evaluate = Evaluate::kEveryEpoch;
   std::optional<double> deadline_s;  ///< nothing: auto = max(10 s, 5 x median step)
   std::uint64_t seed = 1;

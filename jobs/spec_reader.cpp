@@ -137,6 +137,7 @@ void read_train(YamlMap& map, TrainSpec& out, bool whole) {
   map.number("clip_norm", out.clip_norm, "none").above(0);
   map.integer("accumulate", out.accumulate).at_least(1).at_most(kWidest);
   map.section("exchange", [&](YamlMap& below) { read_exchange(below, out.exchange); });
+  map.word("shares", "shares", out.shares, kShareRules);
   map.word("evaluate", "evaluation", out.evaluate, kEvaluates);
   map.duration("deadline", out.deadline_s, "auto").above(0);
   map.integer("seed", out.seed);

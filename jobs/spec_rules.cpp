@@ -28,6 +28,7 @@ class ConfigurationRules {
     check_optimizer();
     check_schedule();
     check_exchange();
+    check_shares();
     check_backend();
   }
 
@@ -108,6 +109,13 @@ class ConfigurationRules {
     need(!exchange.outer || !exchange.outer->nesterov || exchange.outer->momentum > 0,
          {"train.exchange.outer.nesterov", "train.exchange.outer"},
          "needs momentum (expected momentum above 0, found 0)", "write momentum: 0.9, or nesterov: false");
+  }
+
+  void check_shares() {
+    const bool measured = train_.shares == ShareRule::kMeasured;
+    need(!measured || train_.batch_norm == BatchNorm::kSync, {"train.shares", "train.batch_norm"},
+         "statistics of a rank's own would follow the clock (expected batch_norm: sync, found local)",
+         "write batch_norm: sync, or shares: equal");
   }
 
   void check_backend() {

@@ -29,6 +29,8 @@ inline constexpr EnumText<Precision, 5> kPrecisions{{{{Precision::kFp32, "fp32"}
                                                       {Precision::kFp16, "fp16"}}}};
 inline constexpr EnumText<BatchNorm, 2> kBatchNorms{{{{BatchNorm::kSync, "sync"}, {BatchNorm::kLocal, "local"}}}};
 inline constexpr EnumText<Wire, 2> kWires{{{{Wire::kSame, "same"}, {Wire::kBf16, "bf16"}}}};
+inline constexpr EnumText<ShareRule, 2> kShareRules{
+    {{{ShareRule::kEqual, "equal"}, {ShareRule::kMeasured, "measured"}}}};
 inline constexpr EnumText<Evaluate, 2> kEvaluates{
     {{{Evaluate::kEveryEpoch, "every_epoch"}, {Evaluate::kNever, "never"}}}};
 inline constexpr EnumText<Backend, 2> kBackends{{{{Backend::kMpi, "mpi"}, {Backend::kNccl, "nccl"}}}};

@@ -62,6 +62,7 @@ std::vector<RecordBody> bodies() {
       start,
       record::FirstStep{.startup_s = 0.875},
       record::Early{.losses = {2.5, kNan, 2.25}, .step_s = {0.5, 0.25, 0.125}},
+      record::Shares{.from_epoch = 1, .from_step = 21, .weights = {96, 32}, .seconds_per_sample = {0.25, 0.75}},
       record::Shares{.from_epoch = 2, .weights = {3, 1}},
       record::Heartbeat{.epoch = 1, .step = 100, .loss = kNan, .samples = 12'800, .node_seconds = 1.5},
       some_epoch(),
@@ -124,6 +125,20 @@ TEST(Journal, AnEpochLineSpelledOut) {
       R"("samples_per_s":18461.5,"step_s":{"median":0.0625,"p99":0.75},"seconds":{"compute":0.125,"data_wait":0.25,"exchange":0.375,"straggler_wait":0.5,)"
       R"("optimizer":0.625,"evaluation":0.75,"checkpoint":0.875,"other":1.0},"seconds_kind":"measured",)"
       R"("exchange_hidden_s":0.0625,"bytes_exchanged":8589934592,"energy_j":null,"cost_usd":"0.000043385"})");
+}
+
+TEST(Journal, SharesHoldAWeightARank) {
+  Json json = to_json(line_of(record::Shares{.from_epoch = 2, .from_step = 30, .weights = {3, 1}}, 4));
+  json.erase("from_step");  // as an older version wrote it
+  EXPECT_EQ(std::get<record::Shares>(journal_line_from_json(json).body).from_step, 0);
+  json["seconds_per_sample"] = {0.5};
+  expect_refused([&] { journal_line_from_json(json); }, "seconds_per_sample: expected one a weight, 2, found 1");
+  json["seconds_per_sample"] = {0.5, -1};
+  expect_refused([&] { journal_line_from_json(json); }, "seconds_per_sample: expected seconds of at least 0");
+  json["seconds_per_sample"] = {0.5, 0};
+  EXPECT_NO_THROW(journal_line_from_json(json));
+  json["weights"] = {3, -1};
+  expect_refused([&] { journal_line_from_json(json); }, "weights: expected weights of at least 0, found -1");
 }
 
 TEST(Journal, NonFiniteNumbersAreNull) {

@@ -70,6 +70,7 @@ void expect_equal(const Plan& a, const Plan& b) {
   EXPECT_EQ(a.streamed, b.streamed);
   EXPECT_EQ(a.placement, b.placement);
   EXPECT_EQ(a.shares, b.shares);
+  EXPECT_EQ(a.share_changes, b.share_changes);
   EXPECT_EQ(a.buckets, b.buckets);
   EXPECT_EQ(a.kernels, b.kernels);
   EXPECT_EQ(a.trial, b.trial);
@@ -97,6 +98,7 @@ TEST(Plan, RoundTrip) {
   plan.price.reset();
   plan.placement.cores.clear();
   plan.shares = {3, 0};
+  plan.share_changes = {{.from_step = 21, .weights = {96, 32}}, {.from_step = 31, .weights = {1, 127}}};
   plan.attempt = 7;
   plan.buckets = {1, 2};
   plan.streamed = true;
@@ -195,6 +197,19 @@ TEST(Plan, DamageNamesTheKey) {
       {"/shares", "[1, 0.5]", {"shares[1]: wrong type or range: 0.5"}},
       {"/shares", "[1, 9223372036854775808]", {"shares[1]: wrong type or range"}},
       {"/shares", "{\"0\": 1, \"1\": 1}", {"shares: wrong type: expected a list"}},
+      {"/share_changes", "{}", {"share_changes: wrong type: expected a list"}},
+      {"/share_changes",
+       "[{\"from_step\": 0, \"weights\": [1, 1]}]",
+       {"share_changes: from_step: expected at least 1"}},
+      {"/share_changes",
+       "[{\"from_step\": 9, \"weights\": [1]}]",
+       {"share_changes: weights: expected a weight for each"}},
+      {"/share_changes",
+       "[{\"from_step\": 9, \"weights\": [0, 0]}]",
+       {"share_changes: weights: expected a weight above 0"}},
+      {"/share_changes",
+       "[{\"from_step\": 9, \"weights\": [1, 2]}, {\"from_step\": 9, \"weights\": [1, 1]}]",
+       {"share_changes: from_step: expected steps that rise, found 9"}},
       {"/buckets/first_bytes", "0", {"buckets: first_bytes: expected at least 1"}},
       {"/buckets/other_bytes", "", {"buckets: missing key other_bytes"}},
       {"/kernels", "{}", {"kernels: kernels: expected a list of shapes"}},
@@ -238,6 +253,12 @@ TEST(Plan, FormatsOfTrainingAndIndexAgree) {
   } catch (const IoError& error) {
     EXPECT_THAT(error.what(), HasSubstr("dataset: format: expected idx as in training, found synthetic"));
   }
+}
+
+TEST(Plan, OfAnOlderVersionChangesNoShares) {
+  Json json = to_json(tiny_plan());
+  json.erase("share_changes");
+  EXPECT_EQ(plan_from_json(json).share_changes, std::nullopt);
 }
 
 TEST(Plan, UnknownKeysAreIgnored) {

@@ -63,12 +63,22 @@ TEST(SpecJson, SpellsOutEveryDefaultWithTheKeysOfTheJobFile) {
       "schedule": {"kind": "constant", "warmup_steps": 0},
       "precision": "fp32", "batch_norm": "sync", "clip_norm": "none", "accumulate": 1,
       "exchange": {"wire": "same", "every": 1, "outer": null},
-      "evaluate": "every_epoch", "deadline": "auto", "seed": 1, "tf32": false, "micro_batch": null,
+      "shares": "equal", "evaluate": "every_epoch", "deadline": "auto", "seed": 1, "tf32": false, "micro_batch": null,
       "checkpoint": "none"},
     "stop": {"epochs": null, "target_accuracy": null, "target_loss": null, "max_time": null, "max_cost_usd": "0.5"}
   })",
                                    "expected");
   EXPECT_EQ(to_json(job.training(job.configurations[0])).dump(1), expected.dump(1));
+}
+
+TEST(SpecJson, OfAnOlderVersionHasEqualShares) {
+  JobSpec job = parsed(good_job());
+  job.configurations[0].train.shares = ShareRule::kMeasured;
+  Json json = to_json(job.training(job.configurations[0]));
+  EXPECT_EQ(json["train"]["shares"], "measured");
+  EXPECT_EQ(training_spec_from_json(json).train.shares, ShareRule::kMeasured);
+  json["train"].erase("shares");
+  EXPECT_EQ(training_spec_from_json(json).train.shares, ShareRule::kEqual);
 }
 
 TEST(SpecJson, RefusesWhatIsMissingOrMistyped) {

@@ -34,6 +34,7 @@ train:
   clip_norm: 1.5
   accumulate: 2
   exchange: {wire: bf16, every: 8, outer: {lr: 0.7, momentum: 0.9, nesterov: true}}
+  shares: equal
   evaluate: every_epoch
   deadline: 2m
   seed: 18446744073709551615
@@ -103,6 +104,15 @@ TEST(SpecReader, TheExamplesAreRightAndDoWhatTheySay) {
     }
   }
   EXPECT_EQ(jobs, 3);
+}
+
+TEST(SpecReader, SharesAreTheConfigurationsToo) {
+  const JobSpec job = read(
+      "name: a\nmodel: {kind: mlp}\ndata: {format: idx, path: ../mnist}\ntrain: {batch: 8, shares: measured}\n"
+      "stop: {max_time: 90}\nconfigurations: [{name: b, ranks: 2}, {name: c, ranks: 2, train: {shares: equal}}]\n");
+  EXPECT_EQ(job.configurations.at(0).train.shares, ShareRule::kMeasured);
+  EXPECT_EQ(job.configurations.at(1).train.shares, ShareRule::kEqual);
+  EXPECT_TRUE(unsupported(job).empty());
 }
 
 TEST(SpecReader, FillsInDefaults) {

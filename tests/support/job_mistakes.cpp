@@ -72,6 +72,8 @@ const Mistake kMistakes[] = {
      "known:"},
     {"UnknownPrecision", kPrecision, "  precision: float32", "8:3", "train.precision", "auto, bf16, fp16, fp32, fp64",
      "\"float32\"", "known:"},
+    {"UnknownShares", kBatch, "  batch: 128\n  shares: mesured", "6:3", "train.shares", "known: equal, measured",
+     "unknown shares \"mesured\"", "Did you mean \"measured\"?"},
     {"UnknownBackend", kTwo, "  - {name: two, ranks: 2, backend: gloo}", "16:27", "configurations[1].backend",
      "known: mpi, nccl", "\"gloo\"", "known:"},
     // Ranges.
@@ -132,6 +134,8 @@ const Mistake kMistakes[] = {
      "found nothing", "write max_lr"},
     {"OuterAlone", kExchange, "  exchange: {outer: {lr: 1}}", "9:14", "train.exchange.outer", "every above 1",
      "found 1", "write every: 8"},
+    {"MeasuredSharesOfLocalStatistics", kBatch, "  batch: 128\n  batch_norm: local\n  shares: measured", "7:3",
+     "train.shares", "batch_norm: sync", "found local", "or shares: equal"},
     {"HalfOnCpu", kPrecision, "  precision: fp16", "8:3", "train.precision", "backend: nccl", "found mpi",
      "write precision: fp32"},
     {"MicroBatch", kBatch, "  batch: 128\n  micro_batch: 256", "6:3", "train.micro_batch", "at most 128", "found 256",
