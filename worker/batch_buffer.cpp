@@ -69,7 +69,7 @@ void BatchBuffer::write_image(const std::uint8_t* image, InputTransform& transfo
 
 void BatchBuffer::fill(SampleSource& source, InputTransform& transform, const BatchContent& content) {
   const auto count = static_cast<std::int64_t>(content.samples.size());
-  REGATTA_ENSURE(count <= targets_.size(0), "a batch larger than its buffer");
+  REGATTA_ENSURE(count <= capacity(), "a batch larger than its buffer");
   auto* targets = targets_.mutable_data_ptr<std::int64_t>();
   const auto gather_text = [&](std::int64_t* inputs) {
     for (std::int64_t i = 0; i < count; ++i) {

@@ -42,6 +42,7 @@ class BatchBuffer {
   /// unspecified.
   void fill(SampleSource& source, InputTransform& transform, const BatchContent& content);
   const Batch& batch() const { return batch_; }
+  std::int64_t capacity() const { return targets_.size(0); }
 
  private:
   void write_image(const std::uint8_t* image, InputTransform& transform, const Draw& draw, float* to) const;

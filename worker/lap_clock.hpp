@@ -53,6 +53,8 @@ class LapClock {
     return std::exchange(doing_, doing);
   }
   Activity activity() const { return doing_.activity; }
+  /// Seconds of a phase since the last `take`, without the running lap.
+  double so_far(Phase phase) const { return laps_[phase]; }
   /// Seconds by phase since the last `take`, the running lap included; starts anew.
   PhaseSeconds take() {
     enter(doing_);

@@ -1,6 +1,7 @@
 // Design note. Batch b of an epoch lies in buffer b mod 3. The trainer holds batch taken-1, the producer may make up to
 // batch taken+1: the three never meet. `start_epoch` sets the counts back and raises `generation_`; a batch that was
-// being made for an older generation is thrown away, and with it its error.
+// being made for an older generation is thrown away, and with it its error. `set_shares` does the same from batch taken
+// on: the trainer may hold a batch of the old shares, the producer makes the following ones anew.
 
 #include "worker/loader.hpp"
 
@@ -25,20 +26,21 @@ constexpr std::int64_t kAhead = 2;
 constexpr std::size_t kBuffers = kAhead + 1;
 
 /// The rank's part of each micro-batch of a global batch, in order.
-std::vector<PositionRange> parts_of(PositionRange global, const Plan& plan, int rank) {
-  const std::int64_t count = plan.training.train.accumulate;
+std::vector<PositionRange> parts_of(PositionRange global, std::int64_t count, std::span<const std::int64_t> shares,
+                                    int rank) {
   std::vector<PositionRange> parts;
   for (std::int64_t part = 0; part < count; ++part)
-    parts.push_back(share_of(micro_batch(global, count, part), plan.shares, rank));
+    parts.push_back(share_of(micro_batch(global, count, part), shares, rank));
   return parts;
 }
 
 /// The most samples that the rank gets in any batch: of a full one, or of the short last one (never more by a whole
 /// sample a part, but rounding may favour it).
-std::int64_t largest_share(const Plan& plan, int rank) {
+std::int64_t largest_share(const Plan& plan, std::span<const std::int64_t> shares, int rank) {
   const auto share = [&](std::int64_t size) {
     std::int64_t samples = 0;
-    for (const PositionRange& part : parts_of({0, size}, plan, rank)) samples += part.size();
+    for (const PositionRange& part : parts_of({0, size}, plan.training.train.accumulate, shares, rank))
+      samples += part.size();
     return samples;
   };
   const std::int64_t count = plan.dataset.train_count, batch = plan.training.train.batch;
@@ -54,8 +56,8 @@ class Loader final : public BatchSource {
         before_(std::move(before)),
         batches_(regatta::batches_per_epoch(plan.dataset.train_count, plan.training.train.batch)),
         transform_(plan, Split::kTrain),
-        buffers_{BatchBuffer(plan, largest_share(plan, rank)), BatchBuffer(plan, largest_share(plan, rank)),
-                 BatchBuffer(plan, largest_share(plan, rank))},
+        buffers_{first_buffer(), first_buffer(), first_buffer()},
+        shares_(plan.shares),
         producer_([this] { produce(); }) {}
 
   ~Loader() override {
@@ -82,6 +84,17 @@ class Loader final : public BatchSource {
     changed_.notify_all();
   }
 
+  void set_shares(std::span<const std::int64_t> weights) override {
+    {
+      const std::lock_guard lock(mutex_);
+      shares_.assign(weights.begin(), weights.end());
+      ++generation_;
+      made_ = taken_;
+      error_ = nullptr;
+    }
+    changed_.notify_all();
+  }
+
   const Batch& next() override {
     std::unique_lock lock(mutex_);
     REGATTA_ENSURE(epoch_ > 0 && taken_ < batches_, "a batch beyond the end of its epoch");
@@ -94,6 +107,7 @@ class Loader final : public BatchSource {
   }
 
  private:
+  BatchBuffer first_buffer() const { return {plan_, largest_share(plan_, plan_.shares, rank_)}; }
   BatchBuffer& buffer(std::int64_t batch) { return buffers_[static_cast<std::size_t>(batch) % kBuffers]; }
 
   void produce() {
@@ -106,11 +120,12 @@ class Loader final : public BatchSource {
       if (ending_) return;
       const std::int64_t batch = made_;
       const int epoch = epoch_, generation = generation_;
+      const std::vector<std::int64_t> shares = shares_;
       lock.unlock();
       std::exception_ptr error;
       try {
         if (before_) before_(batch);
-        make(epoch, batch);
+        make(epoch, batch, shares);
       } catch (...) {
         error = std::current_exception();
       }
@@ -124,15 +139,17 @@ class Loader final : public BatchSource {
     }
   }
 
-  void make(int epoch, std::int64_t batch) {
+  void make(int epoch, std::int64_t batch, std::span<const std::int64_t> shares) {
     const SampleOrder order(plan_.dataset.train_count, plan_.training.train.seed, epoch);
     const PositionRange global = global_batch(plan_.dataset.train_count, plan_.training.train.batch, batch);
     BatchContent content{.epoch = epoch, .global_samples = global.size()};
-    for (const PositionRange& part : parts_of(global, plan_, rank_)) {
+    for (const PositionRange& part : parts_of(global, plan_.training.train.accumulate, shares, rank_)) {
       for (std::int64_t position = part.begin; position < part.end; ++position)
         content.samples.push_back(order(position));
       content.parts.push_back(part.size());
     }
+    if (static_cast<std::int64_t>(content.samples.size()) > buffer(batch).capacity())
+      buffer(batch) = BatchBuffer(plan_, largest_share(plan_, shares, rank_));
     buffer(batch).fill(*source_, transform_, content);
   }
 
@@ -148,6 +165,7 @@ class Loader final : public BatchSource {
   std::condition_variable changed_;
   int epoch_ = 0, generation_ = 0;
   std::int64_t made_ = 0, taken_ = 0;
+  std::vector<std::int64_t> shares_;
   std::exception_ptr error_;
   bool ending_ = false;
   std::thread producer_;  // last: it starts when everything else is there
@@ -158,12 +176,20 @@ constexpr std::int64_t kEvaluationBatch = 1000;  // over all ranks; more would o
 class TestPart final : public EvaluationSource {
  public:
   TestPart(const Plan& plan, std::unique_ptr<SampleSource> source, int rank)
-      : source_(std::move(source)),
+      : plan_(plan),
+        source_(std::move(source)),
+        rank_(rank),
         part_(share_of({0, plan.dataset.test_count}, plan.shares, rank)),
         batch_size_(
             std::max<std::int64_t>(1, std::min(plan.training.train.batch, kEvaluationBatch) / plan.placement.ranks)),
         transform_(plan, Split::kTest),
         buffer_(plan, std::min(batch_size_, part_.size())) {}
+
+  void set_shares(std::span<const std::int64_t> weights) override {
+    part_ = share_of({0, plan_.dataset.test_count}, weights, rank_);
+    const std::int64_t largest = std::min(batch_size_, part_.size());
+    if (largest > buffer_.capacity()) buffer_ = BatchBuffer(plan_, largest);
+  }
 
   std::int64_t batches() const override { return part_.size() == 0 ? 0 : batches_per_epoch(part_.size(), batch_size_); }
 
@@ -177,8 +203,10 @@ class TestPart final : public EvaluationSource {
   }
 
  private:
+  const Plan& plan_;
   const std::unique_ptr<SampleSource> source_;
-  const PositionRange part_;
+  const int rank_;
+  PositionRange part_;
   const std::int64_t batch_size_;
   InputTransform transform_;
   BatchBuffer buffer_;

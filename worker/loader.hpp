@@ -1,5 +1,5 @@
 #pragma once
-// This rank's batches: which samples follows from the plan alone (order, shares), and a thread makes them ahead.
+// This rank's batches: the plan's order and the shares in force say which samples; a thread makes them ahead.
 
 #include <cstdint>
 #include <functional>
@@ -21,8 +21,8 @@ using BeforeBatch = std::function<void(std::int64_t batch)>;
 std::unique_ptr<BatchSource> make_loader(const Plan& plan, std::unique_ptr<SampleSource> source, int rank,
                                          BeforeBatch before = {});
 
-/// Rank `rank`'s part of the test set: contiguous, by the plan's shares, in batches of min(train.batch, 1000) / ranks,
-/// never augmented. Made on the calling thread, into one buffer: a batch is valid until the next one is asked for.
+/// Rank `rank`'s part of the test set: contiguous, by the shares in force, in batches of min(train.batch, 1000) /
+/// ranks, never augmented. Made on the calling thread, into one buffer: a batch is valid until the next one.
 std::unique_ptr<EvaluationSource> make_evaluation_source(const Plan& plan, std::unique_ptr<SampleSource> source,
                                                          int rank);
 

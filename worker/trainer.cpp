@@ -3,7 +3,7 @@
 // last barrier; what bringing the rows together and writing them costs falls into the next epoch.
 //
 // Collectives: every step the exchanger's; every epoch the evaluation's sums, a barrier, one minimum over the waits and
-// one gather.
+// one gather; where shares may change a gather and a broadcast, between steps.
 
 #include "worker/trainer.hpp"
 
@@ -18,6 +18,7 @@
 #include "worker/auto_deadline.hpp"
 #include "worker/epoch_summary.hpp"
 #include "worker/evaluation.hpp"
+#include "worker/share_control.hpp"
 #include "worker/spending.hpp"
 #include "worker/step_reporter.hpp"
 
@@ -63,10 +64,12 @@ class Trainer {
       : p_(parts),
         train_(parts.plan.training.train),
         stop_(parts.plan.training.stop),
+        shares_(parts.plan, parts.ranks, parts.journal),
         spending_(parts.plan, parts.process_start, wall_now(), steady_now()),
         reporter_(parts.journal, parts.plan, parts.process_start, steady_now()) {}
 
   TrainingResult run() {
+    if (shares_.due(1, /*new_epoch=*/true)) decide_shares(1);
     p_.ranks.barrier();
     close_laps();  // what came before is startup, not an epoch's
     first_begin_ = epoch_start_;
@@ -81,8 +84,13 @@ class Trainer {
       if (test) end_ = end_after(*test);
       if (end_ != End::kNot && !weights_are_finite()) end_ = End::kNonFinite;  // no later loss will show it
       const ClosedLaps closed = close_epoch();
-      if (end_ == End::kNot) start_batches(epoch + 1);  // on all ranks at once: rank 0 has lines to write now
+      const bool deciding = end_ == End::kNot && shares_.due(step_ + 1, /*new_epoch=*/true);
+      if (end_ == End::kNot && !deciding) start_batches(epoch + 1);  // on all ranks: rank 0 has lines to write now
       write_epoch(totals, test, closed);
+      if (deciding) {
+        decide_shares(epoch + 1);
+        start_batches(epoch + 1);
+      }
       if (totals.complete) result.epochs = epoch;
       result.train_loss = totals.loss_sum / static_cast<double>(totals.samples);
       if (test) {
@@ -109,8 +117,11 @@ class Trainer {
       const Batch& batch = next_batch();
       totals.learning_rate = learning_rate(train_.schedule, train_.optimizer.lr, step_, {steps, stop_.epochs});
       p_.exchanger.begin_step(++step_, batch.global_samples, totals.learning_rate);
+      const double computed_before_s = p_.clock.so_far(Phase::kCompute);
       StepVotes votes{.loss_sum = forward_backward(batch), .stop = p_.stop_requested ? 1 : 0, .budget = budget()};
       votes.failed = std::isfinite(votes.loss_sum) ? 0 : 1;
+      shares_.after_step(step_, {.compute_s = p_.clock.so_far(Phase::kCompute) - computed_before_s,
+                                 .samples = static_cast<std::int64_t>(batch.samples.size())});
       const StepOutcome outcome = p_.exchanger.finish_step(votes);
       end_ = end_after(outcome);
       if (outcome.budget == Budget::kMoneySpent) note_cost_decision();
@@ -128,8 +139,22 @@ class Trainer {
       totals.step_s.push_back(seconds(took));
       if (const auto deadline = train_.deadline_s ? std::nullopt : auto_deadline_.after_step(took))
         p_.watchdog.set_deadline(*deadline);
+      if (in_epoch < steps && end_ == End::kNot && shares_.due(step_ + 1, /*new_epoch=*/false)) {
+        decide_shares(epoch);
+        before = steady_now();
+      }
     }
     return totals;
+  }
+
+  /// From step `step_` + 1 on, which lies in `epoch`. Nobody has a batch in hand, and what was made ahead by other
+  /// shares is made anew: which samples a global batch holds does not depend on who computes them.
+  void decide_shares(int epoch) {
+    const Lap lap(p_.clock, Activity::kBarrier);  // rank 0 looks at what all have measured, and waits for its disk
+    p_.watchdog.post(step_, -1, "shares");
+    if (!shares_.decide(epoch, step_ + 1)) return;
+    p_.batches.set_shares(shares_.weights());
+    if (p_.evaluation != nullptr) p_.evaluation->set_shares(shares_.weights());
   }
 
   void start_batches(int epoch) {
@@ -280,6 +305,7 @@ class Trainer {
   TrainerParts p_;
   const TrainSpec& train_;
   const StopSpec& stop_;
+  ShareControl shares_;
   const Spending spending_;
   StepReporter reporter_;
   End end_ = End::kNot;

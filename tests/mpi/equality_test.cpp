@@ -169,5 +169,72 @@ TEST(Shares, ARankMayHaveNothing) {
   EXPECT_EQ(idle.rows.at(1).samples, 0);
 }
 
+// In the middle of an epoch, between epochs, before the short last batch, and with ranks that have nothing: with batch
+// norm over ranks, accumulation and clipping, and with a model that skips a pass without samples.
+TEST(Shares, ThatChangeWhileItTrainsChangeNothingElse) {
+  const Json changes = {{{"from_step", 2}, {"weights", {1, 0, 2}}},
+                        {{"from_step", 3}, {"weights", {3, 5, 8}}},
+                        {{"from_step", 4}, {"weights", {0, 1, 0}}},
+                        {{"from_step", 6}, {"weights", {14, 1, 1}}}};
+  for (const std::string& text :
+       {everything("resnet18, channels: [4, 4, 8, 8]",
+                   "{format: synthetic, samples: 70, shape: [3, 8, 8], classes: 4}"),
+        everything("cnn", "{format: synthetic, samples: 70, shape: [1, 28, 28], classes: 4}")}) {
+    const TrainingRun one = train(to_json(plan_for(text, 1)));
+    for (const std::string without : {"", "node_exchanger"}) {
+      Json plan = to_json(plan_for(text, 3));
+      plan["share_changes"] = changes;
+      std::map<std::string, std::string> environment;
+      if (!without.empty()) environment["REGATTA_WITHOUT"] = without;
+      const TrainingRun changing = train(plan, environment);
+      EXPECT_LE(relative_difference(changing.weights, one.weights), 1e-10);
+      EXPECT_EQ(multisets(changing.delivered), multisets(one.delivered));
+      expect_same_figures(changing, one);
+      ASSERT_EQ(changing.shares.size(), 4U);
+      const std::vector<int> epochs{1, 1, 2, 2};
+      for (std::size_t i = 0; i < epochs.size(); ++i) {
+        EXPECT_EQ(changing.shares[i].from_epoch, epochs[i]);
+        EXPECT_EQ(Json(changing.shares[i].from_step), changes[i]["from_step"]);
+        EXPECT_EQ(Json(changing.shares[i].weights), changes[i]["weights"]);
+      }
+      const auto samples = [&](int epoch, int batch, std::size_t rank) {
+        return changing.delivered.at({epoch, batch}).at(rank).size();
+      };
+      EXPECT_GT(samples(1, 0, 1), 9U);
+      EXPECT_EQ(samples(1, 1, 1), 0U);
+      EXPECT_EQ(samples(2, 0, 1), 32U);
+      EXPECT_GE(samples(2, 2, 0), 4U) << "of the last 6";
+    }
+  }
+}
+
+// Rank 1 takes 20 ms more a step than the blink that its samples take.
+TEST(Shares, OfAMeasuredRunGiveTheSameBitsAgain) {
+  std::string text = job("mlp, hidden: [16]", "{format: synthetic, samples: 1600, shape: [1, 8, 8], classes: 4}",
+                         "fp64", 5, "every_epoch");
+  const TrainingRun equal = train(to_json(plan_for(text, 2)));
+  EXPECT_TRUE(equal.shares.empty());
+  text.replace(text.find("  deadline"), 0, "  shares: measured\n");
+  Json plan = to_json(plan_for(text, 2));
+  const TrainingRun measured = train(
+      plan, {{"REGATTA_TEST_DELAY", "compute"}, {"REGATTA_TEST_DELAY_MS", "20"}, {"REGATTA_TEST_DELAY_RANK", "1"}});
+  ASSERT_GE(measured.shares.size(), 3U);
+  EXPECT_EQ(measured.shares[0].from_step, 1);
+  EXPECT_EQ(measured.shares[1].from_step, 21);
+  const auto& last = measured.shares.back().weights;
+  EXPECT_GT(last[0], 4 * last[1]) << testing::PrintToString(last);
+  EXPECT_LT(measured.rows.at(1).samples, measured.rows.at(0).samples);
+  EXPECT_LE(relative_difference(measured.weights, equal.weights), 1e-10);
+  EXPECT_EQ(multisets(measured.delivered), multisets(equal.delivered));
+  expect_same_figures(measured, equal);
+
+  plan["share_changes"] = Json::array();
+  for (const record::Shares& shares : measured.shares)
+    plan["share_changes"].push_back({{"from_step", shares.from_step}, {"weights", shares.weights}});
+  const TrainingRun replay = train(plan);
+  EXPECT_EQ(replay.weights, measured.weights);
+  EXPECT_EQ(replay.delivered, measured.delivered);
+}
+
 }  // namespace
 }  // namespace regatta::test

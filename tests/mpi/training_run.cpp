@@ -105,8 +105,10 @@ TrainingRun train(const Json& plan_json, const std::map<std::string, std::string
   training.weights = read_weights(run_dir / "weights.safetensors");
   training.delivered = read_delivered(samples, ranks);
   const fs::path attempt = run_dir / "attempt-1";
-  for (const JournalLine& line : parse_journal(read_file(attempt / "journal.jsonl")))
+  for (const JournalLine& line : parse_journal(read_file(attempt / "journal.jsonl"))) {
     if (const auto* epoch = std::get_if<record::Epoch>(&line.body)) training.epochs.push_back(*epoch);
+    if (const auto* shares = std::get_if<record::Shares>(&line.body)) training.shares.push_back(*shares);
+  }
   training.rows = read_rows(attempt / "ranks.jsonl", training.epochs.at(training.epochs.size() - 1).epoch);
   return training;
 }

@@ -25,6 +25,7 @@ struct TrainingRun {
   std::vector<double> weights;  ///< all tensors in file order, as double
   Delivered delivered;
   std::vector<record::Epoch> epochs;
+  std::vector<record::Shares> shares;
   std::vector<RankRow> rows;  ///< of the last epoch, by rank
 };
 

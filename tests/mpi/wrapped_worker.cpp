@@ -56,6 +56,7 @@ class RecordedBatches final : public BatchSource {
     batch_ = 0;
     inner_->start_epoch(epoch);
   }
+  void set_shares(std::span<const std::int64_t> weights) override { inner_->set_shares(weights); }
   const Batch& next() override {
     const Batch& batch = inner_->next();
     file_ << epoch_ << ' ' << batch_++ << ':';
@@ -76,6 +77,7 @@ class SlowEvaluation final : public EvaluationSource {
   SlowEvaluation(std::unique_ptr<EvaluationSource> inner, Delay delay, int rank)
       : inner_(std::move(inner)), delay_(delay), rank_(rank) {}
   std::int64_t batches() const override { return inner_->batches(); }
+  void set_shares(std::span<const std::int64_t> weights) override { inner_->set_shares(weights); }
   const Batch& batch(std::int64_t index) override {
     delay_(rank_);
     return inner_->batch(index);

@@ -1,10 +1,13 @@
 // regatta-worker with one fault, in launches of two ranks only: REGATTA_TEST_FAULT=shifted makes rank 1 read each image
-// with its neighbour's label; REGATTA_TEST_FAULT=twice takes the mean of the gradients twice on every rank.
+// with its neighbour's label; REGATTA_TEST_FAULT=twice takes the mean of the gradients twice on every rank;
+// REGATTA_TEST_FAULT=killed_at_shares makes rank 1 slow and kills rank 0 when it would use new shares.
 
 #include <ATen/ATen.h>
 
+#include <csignal>
 #include <cstdlib>
 #include <string>
+#include <thread>
 
 #include "tests/support/wrapped_exchanger.hpp"
 #include "worker/worker.hpp"
@@ -17,6 +20,7 @@ class ShiftedSource : public BatchSource {
   explicit ShiftedSource(std::unique_ptr<BatchSource> real) : real_(std::move(real)) {}
   std::int64_t batches_per_epoch() const override { return real_->batches_per_epoch(); }
   void start_epoch(int epoch) override { real_->start_epoch(epoch); }
+  void set_shares(std::span<const std::int64_t> weights) override { real_->set_shares(weights); }
   const Batch& next() override {
     batch_ = real_->next();
     batch_.targets = batch_.targets.roll(1, 0);
@@ -26,6 +30,19 @@ class ShiftedSource : public BatchSource {
  private:
   std::unique_ptr<BatchSource> real_;
   Batch batch_;
+};
+
+/// Gets new shares, and does not live to use them.
+class MortalSource : public BatchSource {
+ public:
+  explicit MortalSource(std::unique_ptr<BatchSource> real) : real_(std::move(real)) {}
+  std::int64_t batches_per_epoch() const override { return real_->batches_per_epoch(); }
+  void start_epoch(int epoch) override { real_->start_epoch(epoch); }
+  void set_shares(std::span<const std::int64_t>) override { ::raise(SIGKILL); }
+  const Batch& next() override { return real_->next(); }
+
+ private:
+  std::unique_ptr<BatchSource> real_;
 };
 
 class HalvingExchanger : public test::WrappedExchanger {
@@ -53,6 +70,17 @@ int main(int argc, char** argv) {
       if (rank != 1) return real;
       return std::make_unique<ShiftedSource>(std::move(real));
     };
+  if (fault == "killed_at_shares") {
+    wraps.batches = [](std::unique_ptr<BatchSource> real, const Plan&, int rank) -> std::unique_ptr<BatchSource> {
+      if (rank != 0) return real;
+      return std::make_unique<MortalSource>(std::move(real));
+    };
+    wraps.model = [](Model& model, int rank) {
+      if (rank == 1)
+        model.parameters().back().second.register_hook(
+            [](const at::Tensor&) { std::this_thread::sleep_for(std::chrono::milliseconds(20)); });
+    };
+  }
   if (fault == "twice")
     wraps.exchanger = [](std::unique_ptr<Exchanger> real, LapClock&, int) -> std::unique_ptr<Exchanger> {
       return std::make_unique<HalvingExchanger>(std::move(real));

@@ -19,6 +19,7 @@ class OneByOne final : public EvaluationSource {
  public:
   explicit OneByOne(const test::OracleCase& oracle) : oracle_(oracle) {}
   std::int64_t batches() const override { return oracle_.batch; }
+  void set_shares(std::span<const std::int64_t>) override {}
   const Batch& batch(std::int64_t index) override {
     const test::OracleBatch one = test::oracle_batch(oracle_, Precision::kFp64, index, 1);
     batch_.inputs = one.inputs;

@@ -10,6 +10,7 @@
 
 #include "common/error.hpp"
 #include "jobs/sample_order.hpp"
+#include "jobs/shares.hpp"
 #include "tests/support/process.hpp"
 #include "tests/worker/worker_samples.hpp"
 
@@ -217,6 +218,74 @@ TEST(Loader, StartsAnotherEpochInTheMiddleOfOne) {
   }
 }
 
+// Changed at every place of an epoch, and again in the next one, with two batches made ahead each time. The oracle
+// knows the order alone.
+TEST(Loader, TakesNewSharesAtAnyBatchAndLosesNoSample) {
+  constexpr std::int64_t kCount = 43, kBatch = 8;
+  const test::SmallDataset data(kCount);
+  const std::vector<Samples> shares{{1, 1, 1}, {6, 1, 1}, {0, 8, 0}, {1, 3, 4}};
+  for (std::int64_t change = 0; change <= 6; ++change) {
+    Plan plan = test::small_plan(kCount, kBatch, shares[0]);
+    plan.training.train.accumulate = change % 2 == 0 ? 1 : 3;
+    std::vector<Samples> together(12);
+    for (int rank = 0; rank < 3; ++rank) {
+      std::atomic<std::int64_t> made{0};
+      const auto loader = make_loader(plan, data.source(), rank, [&](std::int64_t batch) { made = batch + 1; });
+      std::size_t used = 0;
+      for (const int epoch : {1, 2}) {
+        if (epoch == 2) loader->set_shares(shares[++used]);  // between epochs
+        loader->start_epoch(epoch);
+        for (std::int64_t b = 0; b < 6; ++b) {
+          if (b == change) {
+            EXPECT_TRUE(test::wait_until([&] { return made >= std::min<std::int64_t>(b + 2, 6); }));
+            loader->set_shares(shares[++used]);
+          }
+          const Batch& batch = loader->next();
+          EXPECT_EQ(batch.targets.size(0), static_cast<std::int64_t>(batch.samples.size()));
+          if (plan.training.train.accumulate == 1) {
+            const auto global = global_batch(kCount, kBatch, b);
+            EXPECT_EQ(static_cast<std::int64_t>(batch.samples.size()), share_of(global, shares[used], rank).size());
+          }
+          for (std::size_t i = 0; i < batch.samples.size(); ++i)
+            EXPECT_EQ(batch.targets[static_cast<std::int64_t>(i)].item<std::int64_t>(), batch.samples[i] % 10);
+          Samples& all = together[static_cast<std::size_t>(6 * (epoch - 1) + b)];
+          all.insert(all.end(), batch.samples.begin(), batch.samples.end());
+        }
+      }
+    }
+    for (std::int64_t b = 0; b < 12; ++b) {
+      const SampleOrder order(kCount, 5, b < 6 ? 1 : 2);
+      Samples expected;
+      for (std::int64_t i = 8 * (b % 6); i < std::min(kCount, 8 * (b % 6 + 1)); ++i) expected.push_back(order(i));
+      Samples& all = together[static_cast<std::size_t>(b)];
+      std::sort(all.begin(), all.end());
+      std::sort(expected.begin(), expected.end());
+      EXPECT_EQ(all, expected) << "batch " << b << ", shares changed before batch " << change;
+    }
+  }
+}
+
+TEST(Loader, ForgetsAnErrorOfABatchThatAnotherRankMakesNow) {
+  const test::SmallDataset data(63);  // the plan says 64: the last sample is not there
+  const Plan plan = test::small_plan(64, 64, {1, 1});
+  const auto one = make_loader(plan, data.source(), 0), two = make_loader(plan, data.source(), 1);
+  one->start_epoch(1);
+  two->start_epoch(1);
+  const auto fails = [](BatchSource& loader) {
+    try {
+      loader.next();
+    } catch (const DataError&) {
+      return true;
+    }
+    return false;
+  };
+  BatchSource& bad = fails(*one) ? *one : *two;
+  const bool is_first = &bad == one.get();
+  EXPECT_THROW(bad.next(), DataError);
+  bad.set_shares(is_first ? Samples{0, 1} : Samples{1, 0});
+  EXPECT_TRUE(bad.next().samples.empty());
+}
+
 TEST(EvaluationSource, CoversTheTestSetOnceInOrder) {
   for (const Samples& shares : {Samples{1}, Samples{1, 1}, Samples{3, 1}, Samples{1, 0, 2}}) {
     const test::SmallDataset data(103);
@@ -229,6 +298,21 @@ TEST(EvaluationSource, CoversTheTestSetOnceInOrder) {
         EXPECT_LE(batch.targets.numel(), std::max<std::int64_t>(1, 30 / plan.placement.ranks));
         for (const std::int64_t sample : batch.samples) EXPECT_EQ(sample, next++);
       }
+    }
+    EXPECT_EQ(next, 103);
+  }
+}
+
+TEST(EvaluationSource, TakesNewShares) {
+  const test::SmallDataset data(103);
+  const Plan plan = test::small_plan(103, 30, {1, 1, 1});
+  for (const Samples& shares : {Samples{100, 1, 2}, Samples{0, 0, 1}}) {
+    std::int64_t next = 0;
+    for (int rank = 0; rank < 3; ++rank) {
+      const auto source = make_evaluation_source(plan, data.source(), rank);
+      source->set_shares(shares);
+      for (std::int64_t b = 0; b < source->batches(); ++b)
+        for (const std::int64_t sample : source->batch(b).samples) EXPECT_EQ(sample, next++);
     }
     EXPECT_EQ(next, 103);
   }
