@@ -31,6 +31,7 @@ struct ComparisonRow {
   PhaseSeconds seconds;                ///< mean per epoch
   std::optional<Price> price;
   bool contended = false;
+  std::string shares, slow_ranks;  ///< of the last repeat: their history, and whether the slow ones paid; may be empty
   std::optional<Choice> choice;  ///< of the first repeat: how `auto` was decided
 };
 

@@ -57,8 +57,10 @@ std::string sketch_text(const Sketch& sketch, const PlannedRow& row) {
         fmt::format("  auto    {}, tried on {}\n", choice_sentence(*row.choice), row.choice->measured_at.substr(0, 10));
   else if (!row.ways.empty())
     text += fmt::format("  auto    {} ways to try before it runs; shown is the first\n", row.ways.size());
-  text += fmt::format("  batch   {} = {} samples by rank; {} steps an epoch\n", sketch.plan.training.train.batch,
-                      fmt::join(sketch.batch_shares, " + "), sketch.plan.steps_per_epoch());
+  const bool will_change = sketch.plan.training.train.shares == ShareRule::kMeasured && place.ranks > 1;
+  text += fmt::format("  batch   {} = {} samples by rank{}; {} steps an epoch\n", sketch.plan.training.train.batch,
+                      fmt::join(sketch.batch_shares, " + "), will_change ? ", until their speed is measured" : "",
+                      sketch.plan.steps_per_epoch());
   if (sketch.plan.streamed)
     text += fmt::format("  data    streamed: decoded, its {:.1f} MB do not fit\n",
                         static_cast<double>(sketch.plan.dataset.decoded_bytes()) / 1e6);

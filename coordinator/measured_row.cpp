@@ -8,6 +8,7 @@
 
 #include "cluster/spec.hpp"
 #include "coordinator/run_bill.hpp"
+#include "coordinator/share_words.hpp"
 
 namespace regatta {
 
@@ -134,6 +135,13 @@ void average_epochs(const std::vector<const record::Epoch*>& epochs, ComparisonR
   row.energy->value_j = *row.energy_j_per_epoch;
 }
 
+/// Of the last run that has some.
+void add_shares(const RunState& run, ComparisonRow& row) {
+  if (run.attempts.empty() || run.attempts.back().shares.empty()) return;
+  row.shares = shares_history(run.attempts.back());
+  row.slow_ranks = worth_sentence(run.attempts.back());
+}
+
 }  // namespace
 
 std::vector<const record::Epoch*> counted_epochs(const RunState& run) {
@@ -194,6 +202,7 @@ MeasuredRow measure(const std::vector<const RunState*>& repeats, const std::map<
     const auto price = price_of(*run, reprice);
     if (!row.price) row.price = price;
     billed = add_bill(*run, price, reprice.contains(run->pool), row) && billed;
+    add_shares(*run, row);
     if (const auto accuracy = final_accuracy(*run)) accuracies.push_back(*accuracy);
     auto& walls = measured.walls.emplace_back();
     for (const auto* epoch : counted_epochs(*run)) {

@@ -49,6 +49,8 @@ Json to_json(const ComparisonRow& row) {
           {"price", row.price ? to_json(*row.price) : Json(nullptr)},
           {"contended", row.contended},
           {"status", row.status},
+          {"shares", name_or_null(row.shares)},
+          {"slow_ranks", name_or_null(row.slow_ranks)},
           {"choice", row.choice ? to_json(*row.choice) : Json(nullptr)}};
 }
 

@@ -3,6 +3,7 @@
 #include "common/printable.hpp"
 #include "coordinator/comparison.hpp"
 #include "coordinator/figures.hpp"
+#include "coordinator/share_words.hpp"
 
 namespace regatta {
 
@@ -35,6 +36,9 @@ std::string to_markdown(const Comparison& comparison) {
       "| configuration | pool | ranks x threads | s/epoch | samples/s | $/epoch | total $ | accuracy | status |\n"
       "|---|---|---:|---:|---:|---:|---:|---:|---|\n";
   for (const auto& row : comparison.rows) text += row_text(row);
+  for (const auto& row : comparison.rows)
+    if (const std::string words = shares_words(row); !words.empty())
+      text += "\n" + printable(row.configuration + ": " + words) + ".\n";
   text += "\n**Verdict:** " + printable(verdict.sentence) + "\n\nConfidence: " + verdict.confidence;
   if (!verdict.doubts.empty()) text += fmt::format(" ({})", fmt::join(verdict.doubts, ", "));
   text += fmt::format(". Agreement: {}", to_text(verdict.agreement.result));

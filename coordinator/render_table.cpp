@@ -7,6 +7,7 @@
 #include "common/printable.hpp"
 #include "coordinator/comparison.hpp"
 #include "coordinator/figures.hpp"
+#include "coordinator/share_words.hpp"
 #include "coordinator/text_table.hpp"
 
 namespace regatta {
@@ -107,6 +108,9 @@ std::string footnotes(const Comparison& comparison) {
       meters.insert(fmt::format("energy {} within {:g} %: {}\n", to_text(row.energy->kind), row.energy->error_pct,
                                 printable(row.energy->source)));
   for (const auto& meter : meters) notes += meter;
+  for (const auto& row : rows)
+    if (const std::string words = shares_words(row); !words.empty())
+      notes += printable_lines(row.configuration + ": " + words, 2) + "\n";
   for (const auto& row : rows)
     if (!row.reason.empty())
       notes += printable_lines(fmt::format("{} {}: {}", row.configuration, row.status, row.reason), 2) + "\n";

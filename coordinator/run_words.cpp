@@ -6,6 +6,7 @@
 #include "coordinator/choice_words.hpp"
 #include "coordinator/figures.hpp"
 #include "coordinator/run_listing.hpp"
+#include "coordinator/share_words.hpp"
 
 namespace regatta {
 
@@ -112,12 +113,14 @@ std::string attempt_page(const AttemptState& attempt, bool colour) {
   text += field("exit", exit);
   if (attempt.stop && attempt.stop->cost_decision) text += field("cost limit", cost_words(*attempt.stop));
   if (attempt.stop && attempt.stop->memory) text += field("memory", memory_words(*attempt.stop->memory));
+  text += field("shares", worth_sentence(attempt));
   text += field("command", fmt::format("{}", fmt::join(attempt.argv, " ")));
   if (attempt.start) {
     for (const auto& warning : attempt.start->warnings) text += field("warning", warning);
     text += field("energy", energy_words(attempt.epochs));
     text += ranks_table(*attempt.start, colour);
   }
+  text += shares_table(attempt, colour);
   if (!attempt.epochs.empty()) text += epochs_table(attempt.epochs, colour);
   return text;
 }

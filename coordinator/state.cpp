@@ -142,6 +142,8 @@ void apply_journal(State& state, const Event& event) {
     attempt.first_step = *first;
   } else if (const auto* early = std::get_if<record::Early>(&line.body)) {
     attempt.early = *early;
+  } else if (const auto* shares = std::get_if<record::Shares>(&line.body)) {
+    attempt.shares.push_back(*shares);
   } else if (const auto* epoch = std::get_if<record::Epoch>(&line.body)) {
     attempt.epochs.push_back(*epoch);
   } else if (const auto* beat = std::get_if<record::Heartbeat>(&line.body)) {

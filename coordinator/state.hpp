@@ -40,6 +40,7 @@ struct AttemptState {
   std::optional<record::Start> start;
   std::optional<record::FirstStep> first_step;
   std::optional<record::Early> early;
+  std::vector<record::Shares> shares;  ///< empty: equal, by rule
   std::vector<record::Epoch> epochs;
   std::optional<record::Heartbeat> heartbeat;  ///< the last one
   std::optional<record::Stop> stop;

@@ -20,7 +20,8 @@ Json time_json(const std::optional<Timestamp>& at) {
 }
 
 Json to_json(const AttemptState& attempt) {
-  Json epochs = Json::array();
+  Json shares = Json::array(), epochs = Json::array();
+  for (const auto& line : attempt.shares) shares.push_back(record_json(std::optional(line)));
   for (const auto& epoch : attempt.epochs) epochs.push_back(record_json(std::optional(epoch)));
   return {{"attempt", attempt.attempt},
           {"argv", attempt.argv},
@@ -37,6 +38,7 @@ Json to_json(const AttemptState& attempt) {
           {"start", record_json(attempt.start)},
           {"first_step", record_json(attempt.first_step)},
           {"early", record_json(attempt.early)},
+          {"shares", shares},
           {"epochs", epochs},
           {"heartbeat", record_json(attempt.heartbeat)},
           {"stop", record_json(attempt.stop)}};
