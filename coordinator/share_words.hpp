@@ -1,6 +1,6 @@
 #pragma once
 // Shares that followed measured speed, for people: who had what from when on, and whether the slow ranks were worth it.
-// Pure; cluster/METRICS.md, section 9, has the formulas.
+// Pure; cluster/METRICS.md, section 10, has the formulas.
 
 #include <optional>
 #include <string>
