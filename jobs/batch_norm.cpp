@@ -41,7 +41,7 @@ std::int64_t values_per_channel(const at::Tensor& x) {
 }
 
 std::vector<double> to_doubles(const at::Tensor& channels) {  // (C)
-  const at::Tensor exact = channels.to(at::kDouble).contiguous();
+  const at::Tensor exact = channels.to(at::kCPU, at::kDouble).contiguous();
   const double* values = exact.const_data_ptr<double>();
   return {values, values + exact.numel()};
 }

@@ -139,11 +139,13 @@ LinearLayer::LinearLayer(const ModelTensors& tensors, const std::string& name, c
       relu_(relu) {}
 
 at::Tensor LinearLayer::forward(const at::Tensor& x) const {
-  if (!at::autocast::is_autocast_enabled(at::kCPU)) return linear(x, weight_, bias_, kernel_, relu_);
-  const at::ScalarType type = at::autocast::get_autocast_dtype(at::kCPU);
-  const auto cast = [&](const at::Tensor& tensor) { return at::autocast::cached_cast(type, tensor, at::kCPU); };
+  const c10::DeviceType on = x.device().type();
+  if (!at::autocast::is_autocast_available(on) || !at::autocast::is_autocast_enabled(on))
+    return linear(x, weight_, bias_, kernel_, relu_);
+  const at::ScalarType type = at::autocast::get_autocast_dtype(on);
+  const auto cast = [&](const at::Tensor& tensor) { return at::autocast::cached_cast(type, tensor, on); };
   const at::Tensor x_cast = cast(x), weight = cast(weight_), bias = cast(bias_);
-  const c10::impl::ExcludeDispatchKeyGuard no_autocast(c10::DispatchKey::AutocastCPU);
+  const c10::impl::ExcludeDispatchKeyGuard no_autocast(at::autocast::get_autocast_dispatch_key_from_device_type(on));
   return linear(x_cast, weight, bias, kernel_, relu_);
 }
 

@@ -2,6 +2,7 @@
 // nn.LSTM calls; on the CPU it takes oneDNN's kernels. In bfloat16 the layers are our own.
 
 #include <ATen/ATen.h>
+#include <c10/core/GradMode.h>
 
 #include "jobs/linear.hpp"
 #include "jobs/lstm_layer.hpp"
@@ -18,9 +19,22 @@ class Lstm final : public Model {
       : Model(std::move(all_tensors), autocast), own_layers_(kernels.lstm), last_(tensors(), "fc", kernels.linear) {
     const NamedTensors& all = parameters();  // emb.weight, the layers', fc.weight, fc.bias
     for (std::size_t i = 1; i + 2 < all.size(); ++i) recurrent_.push_back(all[i].second);
+    join_weights();
   }
 
  private:
+  /// cuDNN wants the recurrent weights in one piece of memory, or makes one of them in each call.
+  void join_weights() {
+    const at::Tensor& hidden = recurrent_[1];
+    if (!at::cudnn_is_acceptable(hidden)) return;
+    const c10::NoGradGuard no_grad;
+    constexpr std::int64_t kLstmMode = 2;  // as at::native's RNN.cpp numbers cuDNN's cells
+    const auto layers = static_cast<std::int64_t>(recurrent_.size() / kTensorsPerLayer);
+    at::_cudnn_rnn_flatten_weight(recurrent_, static_cast<std::int64_t>(kTensorsPerLayer), embedding().size(1),
+                                  kLstmMode, hidden.size(1), /*proj_size=*/0, layers, /*batch_first=*/true,
+                                  /*bidirectional=*/false);
+  }
+
   at::Tensor compute(const at::Tensor& inputs) override {
     const at::Tensor x = at::embedding(embedding(), inputs);  // (B, L, embedding)
     return last_.forward(recurrence(x).flatten(0, 1));        // (B*L, classes)

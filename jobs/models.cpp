@@ -62,12 +62,19 @@ at::Tensor initial_values(const TensorLayout& layout, std::uint64_t stream) {
   return exact;
 }
 
-ModelTensors make_tensors(const ModelLayout& layout, at::ScalarType type, std::uint64_t seed) {
+/// On the device as convolutions there want their kernels; counters stay on the host, where they are counted.
+at::Tensor placed(const at::Tensor& exact, at::ScalarType type, c10::Device device) {
+  const bool images = exact.dim() == 4 && type == at::kFloat && !device.is_cpu();
+  return exact.to(type).contiguous(images ? at::MemoryFormat::ChannelsLast : at::MemoryFormat::Contiguous).to(device);
+}
+
+ModelTensors make_tensors(const ModelLayout& layout, at::ScalarType type, std::uint64_t seed, c10::Device device) {
   ModelTensors tensors;
   for (const TensorLayout& wanted : layout) {
     const std::uint64_t stream = next_mix(next_mix(seed) + tensors.parameters.size());
     const bool counts = wanted.kind == TensorLayout::Kind::kCounter;
-    at::Tensor values = initial_values(wanted, stream).to(counts ? at::kLong : type);
+    const at::Tensor exact = initial_values(wanted, stream);
+    at::Tensor values = counts ? exact.to(at::kLong) : placed(exact, type, device);
     if (wanted.trained())
       tensors.parameters.emplace_back(wanted.name, values.requires_grad_(true));
     else
@@ -83,23 +90,24 @@ const at::Tensor* find_tensor(const ModelTensors& tensors, const std::string& na
   return nullptr;
 }
 
-/// bf16 autocast on the CPU for as long as it lives, as torch.autocast("cpu", torch.bfloat16): nesting counts, and the
-/// outermost one clears the cache of cast weights.
+/// bf16 autocast on a kind of device for as long as it lives, as torch.autocast("cpu", torch.bfloat16): nesting counts,
+/// and the outermost one clears the cache of cast weights.
 class Bf16Autocast {
  public:
-  Bf16Autocast() : was_enabled_(at::autocast::is_autocast_enabled(at::kCPU)) {
-    at::autocast::set_autocast_enabled(at::kCPU, true);
-    at::autocast::set_autocast_dtype(at::kCPU, at::kBFloat16);
+  explicit Bf16Autocast(c10::DeviceType on) : on_(on), was_enabled_(at::autocast::is_autocast_enabled(on)) {
+    at::autocast::set_autocast_enabled(on_, true);
+    at::autocast::set_autocast_dtype(on_, at::kBFloat16);
     at::autocast::increment_nesting();
   }
   ~Bf16Autocast() {
     if (at::autocast::decrement_nesting() == 0) at::autocast::clear_cache();
-    at::autocast::set_autocast_enabled(at::kCPU, was_enabled_);
+    at::autocast::set_autocast_enabled(on_, was_enabled_);
   }
   Bf16Autocast(const Bf16Autocast&) = delete;
   Bf16Autocast& operator=(const Bf16Autocast&) = delete;
 
  private:
+  c10::DeviceType on_;
   bool was_enabled_;
 };
 
@@ -117,7 +125,7 @@ bool ModelTensors::has(const std::string& name) const {
 
 at::Tensor Model::forward(const at::Tensor& inputs) {
   if (!autocast_) return compute(inputs);
-  const Bf16Autocast autocast;
+  const Bf16Autocast autocast(inputs.device().type());
   return compute(inputs);
 }
 
@@ -126,11 +134,11 @@ void Model::share_statistics(SumOverRanks sum) {
 }
 
 std::unique_ptr<Model> make_model(const ModelSpec& spec, const DatasetIndex& data, Precision precision,
-                                  std::uint64_t seed, const LayerKernels& kernels) {
+                                  std::uint64_t seed, const LayerKernels& kernels, c10::Device device) {
   const at::ScalarType type = scalar_type(precision);
   if (const auto misfit = model_misfit(spec, data))
     throw ConfigError(misfit->key + ": " + misfit->message + "\n  " + misfit->advice);
-  ModelTensors tensors = make_tensors(model_layout(spec, data), type, seed);
+  ModelTensors tensors = make_tensors(model_layout(spec, data), type, seed, device);
   const bool autocast = precision == Precision::kBf16;
   switch (spec.kind) {
     case ModelKind::kMlp:
@@ -156,7 +164,7 @@ void average_running_statistics(Model& model, std::int64_t own_samples, const Su
   const auto samples = static_cast<double>(own_samples);
   std::vector<double> sums;  // each buffer times the samples, one after the other; then the samples
   for (const auto& [name, buffer] : model.buffers()) {
-    const at::Tensor weighted = buffer.to(at::kDouble).mul(samples).contiguous();
+    const at::Tensor weighted = buffer.to(at::kCPU, at::kDouble).mul(samples).contiguous();
     const double* values = weighted.const_data_ptr<double>();
     sums.insert(sums.end(), values, values + weighted.numel());
   }

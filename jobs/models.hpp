@@ -80,9 +80,11 @@ class Model {
 };
 
 /// Weights drawn from `seed` alone, in float64 and then rounded, so that every rank and every precision starts from the
-/// same numbers. Throws ConfigError as model_misfit() says.
+/// same numbers. Its tensors, but for counters, lie on `device`, which its inputs have to be on; there it wants no
+/// kernels of ours, which are for the CPU, and 4-d parameters in float32 are laid out channels last. Throws ConfigError
+/// as model_misfit() says.
 std::unique_ptr<Model> make_model(const ModelSpec& spec, const DatasetIndex& data, Precision precision,
-                                  std::uint64_t seed, const LayerKernels& kernels = {});
+                                  std::uint64_t seed, const LayerKernels& kernels = {}, c10::Device device = c10::kCPU);
 
 /// Sum over samples of the cross entropy, a scalar with gradient, in float32 at least. Images: `targets` (B) int64.
 /// Text: `targets` (B, L) for logits (B*L, classes); a sample's share is the mean over its L characters.

@@ -5,8 +5,12 @@
 #include <ATen/ATen.h>
 #include <c10/core/GradMode.h>
 #include <gmock/gmock.h>
+#include <torch/library.h>
 
+#include <array>
 #include <cmath>
+#include <optional>
+#include <tuple>
 
 #include "tests/jobs/waves.hpp"
 
@@ -328,6 +332,92 @@ TEST(Models, Bf16ComputesInBfloat16AndKeepsFloatWeights) {
     for (const auto& [name, parameter] : half->parameters()) parameter.detach().zero_();
     EXPECT_EQ(half->forward(tested.inputs).abs().max().item<double>(), 0) << to_text(tested.spec.kind);
   }
+}
+
+/// One of each kind, with what it takes.
+struct AnyModel {
+  ModelSpec spec;
+  DatasetIndex data;
+  at::Tensor inputs, targets;
+
+  at::Tensor inputs_in(Precision precision) const {
+    return inputs.is_floating_point() && precision != Precision::kFp64 ? inputs.to(at::kFloat) : inputs;
+  }
+};
+
+std::vector<AnyModel> one_of_each_kind() {
+  const at::Tensor characters = at::tensor({1, 2, 3, 4, 5, 0, 1, 0, 1, 0}, at::kLong).view({2, 5});
+  const at::Tensor labels = at::tensor({1, 0, 9}, at::kLong), pixels = waves({3, 2, 9, 8});
+  return {{{.kind = ModelKind::kMlp, .hidden = {16}}, images({2, 9, 8}), pixels, labels},
+          {{.kind = ModelKind::kCnn}, images({2, 9, 8}), pixels, labels},
+          {kSmallResnet, images({2, 9, 8}), pixels, labels},
+          {{.kind = ModelKind::kLstm}, text(5, 6), characters, characters}};
+}
+
+// Shapes of convolutions, batch norm and embeddings, which torch has for meta tensors in Python alone.
+at::Tensor convolution_shape(const at::Tensor& x, const at::Tensor& weight, const std::optional<at::Tensor>& /*bias*/,
+                             c10::SymIntArrayRef stride, c10::SymIntArrayRef padding, c10::SymIntArrayRef /*dilation*/,
+                             bool /*transposed*/, c10::SymIntArrayRef /*output_padding*/, c10::SymInt /*groups*/) {
+  const auto size = [&](std::int64_t d) {
+    const auto i = static_cast<std::size_t>(d - 2);
+    return (x.size(d) + 2 * padding[i].expect_int() - weight.size(d)) / stride[i].expect_int() + 1;
+  };
+  return at::empty({x.size(0), weight.size(0), size(2), size(3)}, x.options());
+}
+std::tuple<at::Tensor, at::Tensor, at::Tensor> convolution_gradient_shapes(
+    const at::Tensor& dy, const at::Tensor& x, const at::Tensor& weight, c10::SymIntArrayRef /*stride*/,
+    c10::SymIntArrayRef /*padding*/, c10::SymIntArrayRef /*dilation*/, bool /*transposed*/,
+    c10::SymIntArrayRef /*output_padding*/, c10::SymInt /*groups*/, std::array<bool, 3> /*output_mask*/) {
+  return {at::empty_like(x), at::empty_like(weight), at::empty({dy.size(1)}, dy.options())};
+}
+using MaybeTensor = std::optional<at::Tensor>;
+std::tuple<at::Tensor, at::Tensor, at::Tensor> batch_norm_shapes(const at::Tensor& x, const MaybeTensor& weight,
+                                                                 const MaybeTensor& /*bias*/,
+                                                                 const MaybeTensor& /*running_mean*/,
+                                                                 const MaybeTensor& /*running_var*/, bool /*training*/,
+                                                                 double /*momentum*/, double /*eps*/) {
+  return {at::empty_like(x), at::empty_like(*weight), at::empty_like(*weight)};
+}
+std::tuple<at::Tensor, at::Tensor, at::Tensor> batch_norm_gradient_shapes(
+    const at::Tensor& /*dy*/, const at::Tensor& x, const MaybeTensor& weight, const MaybeTensor& /*running_mean*/,
+    const MaybeTensor& /*running_var*/, const MaybeTensor& /*mean*/, const MaybeTensor& /*invstd*/, bool /*train*/,
+    double /*eps*/, std::array<bool, 3> /*output_mask*/) {
+  return {at::empty_like(x), at::empty_like(*weight), at::empty_like(*weight)};
+}
+
+at::Tensor selected_shape(const at::Tensor& rows, std::int64_t /*dim*/, const at::Tensor& index) {
+  return at::empty({index.size(0), rows.size(1)}, rows.options());
+}
+at::Tensor embedding_gradient_shape(const at::Tensor& dy, const at::Tensor& /*index*/, c10::SymInt rows,
+                                    c10::SymInt /*padding*/, bool /*scale*/) {
+  return at::empty({rows.expect_int(), dy.size(-1)}, dy.options());
+}
+
+TORCH_LIBRARY_IMPL(aten, Meta, library) {
+  library.impl("index_select", &selected_shape);
+  library.impl("embedding_dense_backward", &embedding_gradient_shape);
+  library.impl("native_batch_norm", &batch_norm_shapes);
+  library.impl("native_batch_norm_backward", &batch_norm_gradient_shapes);
+  library.impl("convolution_overrideable", &convolution_shape);
+  library.impl("convolution_backward_overrideable", &convolution_gradient_shapes);
+}
+
+// A meta tensor has a shape and no numbers: whoever reads one on the host, as a device would make him wait for, throws.
+TEST(ModelsOnADevice, ReadNoNumberOnTheHost) {
+  for (const AnyModel& any : one_of_each_kind())
+    for (const Precision precision : {Precision::kFp32, Precision::kFp64}) {
+      SCOPED_TRACE(to_text(any.spec.kind));
+      const auto model =
+          make_model(any.spec, any.data, precision, 3, {.convolutions = false, .lstm = false}, at::kMeta);
+      loss_sum(model->forward(any.inputs_in(precision).to(at::kMeta)), any.targets.to(at::kMeta)).backward();
+      for (const auto& [name, parameter] : model->parameters()) {
+        EXPECT_TRUE(parameter.grad().is_meta()) << name;
+        EXPECT_TRUE(parameter.is_leaf()) << name;
+        EXPECT_EQ(parameter.grad().sizes(), parameter.sizes()) << name;
+        const bool images = parameter.dim() == 4 && precision == Precision::kFp32;
+        EXPECT_TRUE(!images || parameter.is_contiguous(at::MemoryFormat::ChannelsLast)) << name;
+      }
+    }
 }
 
 }  // namespace
