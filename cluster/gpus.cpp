@@ -70,7 +70,7 @@ Json to_json(const GpuReport& report) {
           {"driver", report.driver},
           {"runtime", report.runtime},
           {"nccl", report.nccl},
-          {"trains", report.trains},
+          {"untrained", report.untrained},
           {"visible", value_or_null(report.visible)},
           {"devices", devices}};
 }
@@ -81,7 +81,7 @@ GpuReport gpu_report_from_json(const Json& json) {
                    .driver = json_get<int>(json, "driver"),
                    .runtime = json_get<int>(json, "runtime"),
                    .nccl = json_get<int>(json, "nccl"),
-                   .trains = json_get<bool>(json, "trains"),
+                   .untrained = json_get<std::string>(json, "untrained"),
                    .visible = json_maybe<std::string>(json, "visible")};
   for (const Json& device : json_at(json, "devices")) report.devices.push_back(device_from_json(device));
   return report;
@@ -128,7 +128,8 @@ std::string gpu_refusal(const GpuDemand& demand, const GpuReport& report, const 
                        counted(demand.may_share ? (ranks + 1) / kRanksPerSharedDevice : ranks), limit, counted(devices),
                        visible_words(report));
   }
-  if (!report.trains) return "training on GPUs is not in this version: " + report.plugin + " only says which there are";
+  if (!report.untrained.empty())
+    return "libtorch's CUDA half cannot be loaded: " + report.untrained + "\n  ./dev setup --cuda fetches it";
   return "";
 }
 

@@ -25,7 +25,7 @@ struct GpuReport {
   std::string trouble;  ///< why there is no device; empty when there is one
   int driver = 0;       ///< the newest CUDA that the driver can, 13000 for 13.0; 0: no driver
   int runtime = 0, nccl = 0;
-  bool trains = false;                 ///< the plug-in can train, not only answer
+  std::string untrained;               ///< why it cannot train, were there devices; empty: it can
   std::optional<std::string> visible;  ///< $CUDA_VISIBLE_DEVICES, where it is set
   std::vector<GpuDevice> devices;      ///< those that are visible, in that order
   bool operator==(const GpuReport&) const = default;

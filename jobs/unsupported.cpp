@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "jobs/spec_reader.hpp"
 #include "jobs/spec_words.hpp"
 
@@ -29,10 +31,11 @@ void note_data(const DataSpec& data, Later& later) {
   later.note("data.stage", data.stage != Stage::kNone, to_text(data.stage), "none");
 }
 
-void note_train(const TrainSpec& train, const std::string& path, Later& later) {
+/// `on_cores`: the wire of a row without GPUs, where these keys hold for one.
+void note_train(const TrainSpec& train, Wire on_cores, const std::string& path, Later& later) {
   later.note(path + "precision", train.precision == Precision::kFp16, to_text(train.precision),
              "auto, fp32, bf16 or fp64");
-  later.note(path + "exchange.wire", train.exchange.wire != Wire::kSame, to_text(train.exchange.wire), "same");
+  later.note(path + "exchange.wire", on_cores != Wire::kSame, to_text(on_cores), "same, without backend: nccl");
   later.note(path + "exchange.every", train.exchange.every != 1, std::to_string(train.exchange.every), "1");
   later.note(path + "exchange.outer", train.exchange.outer.has_value(), "a map", "no outer");
   later.note(path + "tf32", train.tf32, "true", "false");
@@ -45,11 +48,17 @@ void note_train(const TrainSpec& train, const std::string& path, Later& later) {
 std::vector<Diagnostic> unsupported(const JobSpec& job) {
   Later later(job.source);
   note_data(job.data, later);
-  note_train(job.train, "train.", later);
+  const auto on_cores = [](const ConfigurationSpec& row) {
+    return row.backend == Backend::kNccl ? Wire::kSame : row.train.exchange.wire;
+  };
+  const auto& rows = job.configurations;
+  const auto found =
+      std::find_if(rows.begin(), rows.end(), [&](const auto& row) { return on_cores(row) != Wire::kSame; });
+  note_train(job.train, found == rows.end() ? Wire::kSame : on_cores(*found), "train.", later);
   for (std::size_t i = 0; i < job.configurations.size(); ++i) {
     const ConfigurationSpec& configuration = job.configurations[i];
     const std::string path = fmt::format("configurations[{}].", i);
-    note_train(configuration.train, path + "train.", later);
+    note_train(configuration.train, on_cores(configuration), path + "train.", later);
   }
   return later.sorted();
 }

@@ -49,13 +49,18 @@ std::variant<CudaPlugin, std::string> CudaPlugin::load(const fs::path& path) {
   return CudaPlugin(path, table);
 }
 
+std::string CudaPlugin::load_torch() const {
+  std::array<char, 1024> why{};
+  return table_->load_torch(why.data(), why.size()) != 0 ? "" : why.data();
+}
+
 GpuReport CudaPlugin::report() const {
   const CudaVersions versions = table_->versions();
   GpuReport report{.plugin = path_.string(),
                    .driver = versions.driver,
                    .runtime = versions.runtime,
                    .nccl = versions.nccl,
-                   .trains = table_->trains != 0,
+                   .untrained = load_torch(),
                    .visible = visible_devices()};
   std::vector<CudaDevice> devices(kMostDevices);
   std::array<char, 1024> why{};

@@ -22,8 +22,10 @@ class CudaPlugin {
   static std::variant<CudaPlugin, std::string> load(const std::filesystem::path& path);
 
   const CudaTable& table() const { return *table_; }
-  /// Asks the driver.
+  /// Asks the driver, and whether libtorch's CUDA half can be loaded, which it then is.
   GpuReport report() const;
+  /// Before the first tensor where one is to live on a device. Why it cannot be loaded; empty: it is.
+  std::string load_torch() const;
 
  private:
   CudaPlugin(std::filesystem::path path, const CudaTable* table) : path_(std::move(path)), table_(table) {}

@@ -30,6 +30,8 @@ class Device {
  public:
   virtual ~Device() = default;
   virtual const char* name() const = 0;
+  /// What tensors that live here are told to be on.
+  virtual c10::Device where() const = 0;
 
   /// (count) in the device's memory, with anything in it.
   virtual at::Tensor memory(std::int64_t count, at::ScalarType type) = 0;

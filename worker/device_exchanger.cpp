@@ -23,6 +23,7 @@
 
 #include <ATen/ATen.h>
 #include <c10/core/GradMode.h>
+#include <c10/core/InferenceMode.h>
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -72,6 +73,7 @@ class HostNumbers {
 
  private:
   void allot() {
+    const c10::InferenceMode no_inference(false);  // evaluation may ask first, and others write into them later
     in_ = device_.host_memory(count_, at::kDouble);
     summed_ = device_.memory(count_, at::kDouble);
     out_ = device_.host_memory(count_, at::kDouble);

@@ -2,6 +2,7 @@
 // A wait that nobody has to be woken from: it looks again and again, and ends itself at the deadline.
 
 #include <chrono>
+#include <functional>
 #include <thread>
 
 #include "common/error.hpp"
@@ -26,5 +27,9 @@ void poll_until(Watchdog& watchdog, const Done& done) {
       std::this_thread::sleep_for(kNap);
   }
 }
+
+/// The same for who does not know the watchdog: returns once `done()`; throws when that lasts longer than the deadline.
+/// The worker's: what waits for other ranks is under its watchdog, and counted on every rank alike.
+using PollUntil = std::function<void(const char* what, const std::function<bool()>& done)>;
 
 }  // namespace regatta

@@ -37,7 +37,7 @@ void copy_from(const SafetensorsFile& file, const NamedTensors& tensors) {
 }
 
 void broadcast_tensor(const at::Tensor& tensor, RankContext& ranks) {
-  const at::Tensor plain = tensor.contiguous();
+  const at::Tensor plain = tensor.cpu().contiguous();
   auto* const bytes = static_cast<char*>(plain.mutable_data_ptr());
   for (std::size_t at = 0; at < plain.nbytes(); at += kPiece) {
     const std::size_t size = std::min(kPiece, plain.nbytes() - at);

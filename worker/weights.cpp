@@ -38,7 +38,7 @@ WeightsFile write_weights(const fs::path& run_dir, const std::vector<Parameter>&
   std::vector<at::Tensor> tensors;  // keeps contiguous copies alive while they are written
   std::vector<TensorView> views;
   const auto add = [&](const std::string& name, const at::Tensor& source) {
-    const at::Tensor& tensor = tensors.emplace_back(source.detach().contiguous());
+    const at::Tensor& tensor = tensors.emplace_back(source.detach().cpu().contiguous());
     const std::span<const std::byte> bytes(static_cast<const std::byte*>(tensor.const_data_ptr()), tensor.nbytes());
     views.push_back({name, dtype_word(tensor.scalar_type()), tensor.sizes().vec(), bytes});
   };

@@ -21,12 +21,14 @@
 #include "jobs/shares.hpp"
 #include "worker/allocator.hpp"
 #include "worker/attempt_record.hpp"
+#include "worker/device_exchanger.hpp"
 #include "worker/failure.hpp"
 #include "worker/hand_plan.hpp"
 #include "worker/loader.hpp"
 #include "worker/mpi.hpp"
 #include "worker/node_dataset.hpp"
 #include "worker/pinning.hpp"
+#include "worker/polled_wait.hpp"
 #include "worker/rank_log.hpp"
 #include "worker/run_folder.hpp"
 #include "worker/signals.hpp"
@@ -197,14 +199,19 @@ class Worker {
     std::optional<StepTrace> trace;
     if (features_.has(Feature::kStepTrace)) trace.emplace();
     LapClock clock(trace ? &*trace : nullptr);
+    const std::unique_ptr<Device> device = open_device();  // null: this rank computes on its cores
     std::unique_ptr<Model> model;
-    const LayerKernels kernels{.linear = choose_kernels(),
-                               .convolutions = features_.has(Feature::kConvolutions),
-                               .lstm = features_.has(Feature::kLstm)};
-    agree(ranks_, [&] { model = make_model(plan_.training.model, plan_.dataset, spec.precision, spec.seed, kernels); });
+    const LayerKernels kernels = device ? LayerKernels{.convolutions = false, .lstm = false}
+                                        : LayerKernels{.linear = choose_kernels(),
+                                                       .convolutions = features_.has(Feature::kConvolutions),
+                                                       .lstm = features_.has(Feature::kLstm)};
+    agree(ranks_, [&] {
+      model = make_model(plan_.training.model, plan_.dataset, spec.precision, spec.seed, kernels,
+                         device ? device->where() : c10::kCPU);
+    });
     load_start_weights(*model, plan_, ranks_, watchdog_);
     if (wraps_.model) wraps_.model(*model, ranks_.rank());
-    const auto exchanger = make_exchanger(*model, clock);
+    const auto exchanger = make_exchanger(*model, device.get(), clock);
     if (ranks_.world_size() > 1 && spec.batch_norm == BatchNorm::kSync)
       model->share_statistics([&](std::span<double> sums) { exchanger->allreduce_now(sums); });
     const auto batches = make_batches(data);
@@ -231,6 +238,18 @@ class Worker {
     return result.exit_code;
   }
 
+  /// The GPU of this rank, where the plan says so. Collective.
+  std::unique_ptr<Device> open_device() {
+    if (plan_.placement.backend != Backend::kNccl) return nullptr;
+    if (wraps_.device) return wraps_.device(ranks_);
+    const auto gpus = static_cast<int>(cuda_.report().devices.size());
+    return cuda_.plugin->table().open_device(ranks_.local_rank() % gpus, ranks_,
+                                             [this](const char* what, const std::function<bool()>& done) {
+                                               const WatchedWait wait(watchdog_, what, WaitKind::kPolling);
+                                               poll_until(watchdog_, done);
+                                             });
+  }
+
   /// The plan's, or else what rank 0 finds on its core: the same on every rank.
   LinearKernels choose_kernels() {
     if (!features_.has(Feature::kOneDnnLinear)) return {};
@@ -247,7 +266,7 @@ class Worker {
     return linear_kernels_from_json(parse_json(ranks_.broadcast(std::move(text)), "rank 0's kernels"));
   }
 
-  std::unique_ptr<Exchanger> make_exchanger(const Model& model, LapClock& clock) {
+  std::unique_ptr<Exchanger> make_exchanger(const Model& model, Device* device, LapClock& clock) {
     std::vector<Parameter> parameters;
     const TrainSpec& spec = plan_.training.train;
     for (const auto& [name, tensor] : model.parameters()) parameters.push_back({name, tensor});
@@ -260,15 +279,19 @@ class Worker {
                          .ranks = ranks_};
     const bool one_host = ranks_.local_size() == ranks_.world_size();
     const bool has_mpi = ranks_.world_size() > 1;
+    const auto wrapped_optimizer = [&] {
+      auto optimizer = make_optimizer(spec.optimizer, parameters);
+      return wraps_.optimizer ? wraps_.optimizer(std::move(optimizer), ranks_.rank()) : std::move(optimizer);
+    };
     std::unique_ptr<Exchanger> exchanger;
-    if (one_host && (features_.has(Feature::kNodeExchanger) || !has_mpi)) {
+    if (device != nullptr) {
+      exchanger = make_device_exchanger(std::move(parts), wrapped_optimizer(), *device, spec.exchange.wire);
+    } else if (one_host && (features_.has(Feature::kNodeExchanger) || !has_mpi)) {
       exchanger = make_node_exchanger(std::move(parts), spec.optimizer,
                                       {.streaming_stores = features_.has(Feature::kStreamingStores),
                                        .bf16_weights = features_.has(Feature::kBf16Weights)});
     } else {
-      auto optimizer = make_optimizer(spec.optimizer, parameters);
-      if (wraps_.optimizer) optimizer = wraps_.optimizer(std::move(optimizer), ranks_.rank());
-      exchanger = make_mpi_exchanger(std::move(parts), std::move(optimizer));
+      exchanger = make_mpi_exchanger(std::move(parts), wrapped_optimizer());
     }
     return wraps_.exchanger ? wraps_.exchanger(std::move(exchanger), clock, ranks_.rank()) : std::move(exchanger);
   }
@@ -416,7 +439,10 @@ std::unique_ptr<RankContext> make_context(const LauncherVariables& variables, Wa
 
 LoadedCuda load_cuda_for(const WorkerOptions& options) {
   try {
-    return backend_of(options, launcher_variables().world_size) == Backend::kNccl ? load_cuda() : LoadedCuda{};
+    if (backend_of(options, launcher_variables().world_size) != Backend::kNccl) return {};
+    LoadedCuda cuda = load_cuda();
+    if (cuda.plugin) (void)cuda.plugin->load_torch();  // now; check_gpus says what is missing
+    return cuda;
   } catch (const Error&) {
     return {};  // rank 0 reads it again, and says what is wrong
   }

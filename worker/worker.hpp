@@ -12,6 +12,7 @@
 #include "jobs/plan.hpp"
 #include "worker/batch_source.hpp"
 #include "worker/cuda_plugin.hpp"
+#include "worker/device.hpp"
 #include "worker/exchanger.hpp"
 #include "worker/lap_clock.hpp"
 #include "worker/optimizer.hpp"
@@ -33,6 +34,7 @@ struct WorkerWraps {
   std::function<std::unique_ptr<EvaluationSource>(std::unique_ptr<EvaluationSource>, int rank)> evaluation;
   std::function<std::unique_ptr<Optimizer>(std::unique_ptr<Optimizer>, int rank)> optimizer;
   std::function<std::unique_ptr<Exchanger>(std::unique_ptr<Exchanger>, LapClock&, int rank)> exchanger;
+  std::function<std::unique_ptr<Device>(RankContext&)> device;  ///< in place of the plug-in's, where the plan says nccl
   std::function<void(Model&, int rank)> model;  ///< may register hooks, for a delay in compute
   /// Called by the loader's thread before it makes a batch (from 0): a delay or a failure in production.
   std::function<void(int rank, std::int64_t batch)> before_batch;

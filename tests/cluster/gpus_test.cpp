@@ -13,7 +13,7 @@ using testing::HasSubstr;
 using testing::Not;
 
 GpuReport machine_with(int devices, int nccl = 22809) {
-  GpuReport report{.plugin = "libregatta_cuda.so", .driver = 13000, .runtime = 13000, .nccl = nccl, .trains = true};
+  GpuReport report{.plugin = "libregatta_cuda.so", .driver = 13000, .runtime = 13000, .nccl = nccl};
   for (int i = 0; i < devices; ++i)
     report.devices.push_back({.name = "H200", .pci_bus_id = "0000:3b:00.0", .memory_bytes = 1, .capability_major = 9});
   if (devices == 0) report.trouble = "no CUDA device: the driver's words";
@@ -36,8 +36,9 @@ TEST(GpuRefusal, NamesWhatIsMissing) {
   EXPECT_THAT(gpu_refusal({.ranks = 3}, machine_with(2), {}),
               AllOf(HasSubstr("3 ranks need 3 GPUs, one for each rank; found 2 GPUs"), HasSubstr("\n  lower ranks")));
   GpuReport answers_only = machine_with(1);
-  answers_only.trains = false;
-  EXPECT_THAT(gpu_refusal({}, answers_only, {}), HasSubstr("not in this version"));
+  answers_only.untrained = "libtorch_cuda.so: no such file";
+  EXPECT_THAT(gpu_refusal({}, answers_only, {}),
+              AllOf(HasSubstr("libtorch_cuda.so: no such file"), HasSubstr("./dev setup --cuda")));
 }
 
 TEST(GpuRefusal, SaysWhatHidesDevices) {

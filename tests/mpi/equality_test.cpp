@@ -236,5 +236,31 @@ TEST(Shares, OfAMeasuredRunGiveTheSameBitsAgain) {
   EXPECT_EQ(replay.delivered, measured.delivered);
 }
 
+/// The same plan on GPUs that a stand-in for the plug-in has, where the ranks compute on the double.
+TrainingRun train_on_devices(const std::string& job_text, int ranks,
+                             std::map<std::string, std::string> environment = {}) {
+  Json plan = to_json(plan_for(job_text, ranks));
+  plan["placement"]["backend"] = "nccl";
+  plan["placement"]["gpus_per_node"] = ranks;
+  environment.insert({{"REGATTA_CUDA_PLUGIN", REGATTA_TEST_LIBRARIES "/fake_cuda.so"},
+                      {"REGATTA_FAKE_GPUS", std::to_string(ranks)},
+                      {"REGATTA_FAKE_TORCH", "1"},
+                      {"REGATTA_TEST_DEVICE", "late"}});
+  return train(plan, environment);
+}
+
+TEST(Equality, ADeviceTrainsWhatCoresTrain) {
+  const std::string data = "{format: synthetic, samples: 1300, shape: [1, 12, 12], classes: 10}";
+  const std::string text = job("cnn", data, "fp64", 2, "every_epoch");
+  const TrainingRun cores = train(to_json(plan_for(text, 1)));
+  for (const int ranks : {1, 2, 3}) {
+    const TrainingRun devices = train_on_devices(text, ranks);
+    EXPECT_LE(relative_difference(devices.weights, cores.weights), 1e-10) << ranks << " ranks";
+    EXPECT_EQ(multisets(devices.delivered), multisets(cores.delivered)) << ranks << " ranks";
+    expect_same_figures(devices, cores);
+    for (const RankRow& row : devices.rows) EXPECT_NEAR(row.seconds.sum(), row.wall_s, 0.01 * row.wall_s);
+  }
+}
+
 }  // namespace
 }  // namespace regatta::test

@@ -39,6 +39,7 @@ class LateDevice final : public Device {
   ~LateDevice() override;  ///< what nobody waited for never happens
 
   const char* name() const override { return "late"; }
+  c10::Device where() const override { return c10::kCPU; }
   at::Tensor memory(std::int64_t count, at::ScalarType type) override;
   at::Tensor host_memory(std::int64_t count, at::ScalarType type) override;
   void launch(Stream stream, std::function<void()> work) override;

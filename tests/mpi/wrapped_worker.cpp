@@ -5,6 +5,7 @@
 //                                  are the MPI exchanger's, so with REGATTA_WITHOUT=node_exchanger
 //   REGATTA_TEST_DELAY_MS=N        a step (or a batch of the evaluation, or a sum of gradients)
 //   REGATTA_TEST_DELAY_RANK=R      only on rank R; absent: on all
+//   REGATTA_TEST_DEVICE=late       where the plan says nccl: on late_device.hpp's double, whose sums are late
 //   REGATTA_TEST_STOP_AT=STEP      rank 0 gets USR1 before this step, the last one then
 
 #include <ATen/core/Tensor.h>
@@ -17,6 +18,7 @@
 #include <fstream>
 #include <thread>
 
+#include "tests/mpi/late_device.hpp"
 #include "tests/support/wrapped_exchanger.hpp"
 #include "worker/worker.hpp"
 
@@ -46,6 +48,21 @@ class Delay {
   int rank_ = -1;
 };
 
+/// The double that a run's ranks compute on, where there is one.
+test::LateDevice* late_device = nullptr;
+
+/// The model runs on the host, where a device's would follow what was launched before it.
+void follow_device() {
+  if (late_device != nullptr) late_device->finish_compute();
+}
+
+std::unique_ptr<Device> make_late_device(RankContext& ranks) {
+  static test::HostSums sums(ranks);
+  auto device = std::make_unique<test::LateDevice>(sums, test::LateOptions{.late_exchange = true});
+  late_device = device.get();
+  return device;
+}
+
 class RecordedBatches final : public BatchSource {
  public:
   RecordedBatches(std::unique_ptr<BatchSource> inner, const std::string& folder, int rank)
@@ -59,6 +76,7 @@ class RecordedBatches final : public BatchSource {
   void set_shares(std::span<const std::int64_t> weights) override { inner_->set_shares(weights); }
   const Batch& next() override {
     const Batch& batch = inner_->next();
+    follow_device();
     file_ << epoch_ << ' ' << batch_++ << ':';
     for (const std::int64_t sample : batch.samples) file_ << ' ' << sample;
     file_ << '\n';
@@ -80,7 +98,9 @@ class SlowEvaluation final : public EvaluationSource {
   void set_shares(std::span<const std::int64_t> weights) override { inner_->set_shares(weights); }
   const Batch& batch(std::int64_t index) override {
     delay_(rank_);
-    return inner_->batch(index);
+    const Batch& batch = inner_->batch(index);
+    follow_device();
+    return batch;
   }
 
  private:
@@ -122,6 +142,7 @@ class StoppingExchanger final : public test::WrappedExchanger {
 
 WorkerWraps wraps() {
   WorkerWraps wraps;
+  if (variable("REGATTA_TEST_DEVICE") == "late") wraps.device = make_late_device;
   if (const std::string folder = variable("REGATTA_TEST_DELIVERED"); !folder.empty())
     wraps.batches = [folder](auto inner, const Plan&, int rank) {
       return std::make_unique<RecordedBatches>(std::move(inner), folder, rank);

@@ -1,7 +1,7 @@
 // A plug-in without CUDA behind it, for machines that have none: what it finds is what the test says.
 //   REGATTA_FAKE_GPUS     how many devices; CUDA_VISIBLE_DEVICES cuts the list as the real runtime does, by numbers
 //   REGATTA_FAKE_NCCL     its NCCL's version, 22809 without
-//   REGATTA_FAKE_TRAINS   1: it says that it trains
+//   REGATTA_FAKE_TORCH    1: it says that libtorch's CUDA half is there
 //   REGATTA_FAKE_ABI      the version of the plug-in's language that it speaks
 //   REGATTA_FAKE_LOADED   a file that it makes when it is loaded
 #include <algorithm>
@@ -54,15 +54,21 @@ std::int32_t devices(regatta::CudaDevice* out, std::int32_t room, char* why, std
   return static_cast<std::int32_t>(found.size());
 }
 
+std::int32_t load_torch(char* why, std::size_t why_bytes) {
+  std::snprintf(why, why_bytes, "the fake loader's words");
+  return number("REGATTA_FAKE_TORCH", 0);
+}
+
 }  // namespace
 
 extern "C" const regatta::CudaTable* regatta_cuda_plugin() {
   static const regatta::CudaTable kTable{
       .abi = static_cast<std::uint32_t>(number("REGATTA_FAKE_ABI", regatta::kCudaAbi)),
       .version = REGATTA_VERSION,
-      .trains = number("REGATTA_FAKE_TRAINS", 0),
       .versions = versions,
-      .devices = devices};
+      .devices = devices,
+      .load_torch = load_torch,
+      .open_device = nullptr};
   if (const char* file = std::getenv("REGATTA_FAKE_LOADED")) std::ofstream(file) << "loaded\n";
   return &kTable;
 }

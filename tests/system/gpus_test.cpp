@@ -48,8 +48,8 @@ TEST_F(GpuRows, TwoRanksWantTwoGpus) {
   const ProcessResult dry = regatta({"run", job, "--dry-run"});
   EXPECT_EQ(dry.exit_code, 0) << dry.text();
   EXPECT_THAT(dry.out, AllOf(HasSubstr("refused 2 ranks need 2 GPUs, one for each rank; found 1 GPU"),
-                             HasSubstr("not in this version")))
-      << "the stand-in does not train";
+                             HasSubstr("libtorch's CUDA half cannot be loaded")))
+      << "the stand-in has none";
   EXPECT_FALSE(fs::exists(home()));
   use_fake(0);
   EXPECT_THAT(regatta({"run", job, "--dry-run"}).out, HasSubstr("no CUDA device: the fake driver's words"));
@@ -57,7 +57,7 @@ TEST_F(GpuRows, TwoRanksWantTwoGpus) {
 
 TEST_F(GpuRows, AGpuRowThatCanRunIsPlannedOnGpus) {
   use_fake(2);
-  options_.environment["REGATTA_FAKE_TRAINS"] = "1";
+  options_.environment["REGATTA_FAKE_TORCH"] = "1";
   const std::string job = write_job({"{name: gpus, backend: nccl, ranks: 2}"});
   const Json dry = regatta_json({"run", job, "--dry-run"})["configurations"][0];
   EXPECT_EQ(dry["refused"], nullptr);

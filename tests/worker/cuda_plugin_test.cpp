@@ -73,7 +73,7 @@ TEST_F(CudaPluginRuns, IsLoadedOnlyWhenTheConfigurationSaysNccl) {
 
 TEST_F(CudaPluginRuns, TwoRanksAreRefusedOnceWhereOneDeviceIs) {
   set("REGATTA_FAKE_GPUS", "1");
-  set("REGATTA_FAKE_TRAINS", "1");
+  set("REGATTA_FAKE_TORCH", "1");
   std::string text = read_file(job(1));
   text.replace(text.find("name: two,"), 10, "name: two, backend: nccl,");
   const std::string file = folder_.write("nccl.yaml", text);
@@ -86,7 +86,7 @@ TEST_F(CudaPluginRuns, TheCoordinatorAsksInAProcessOfItsOwn) {
   const fs::path fake = folder_.write("worker",
                                       "#!/bin/sh\necho 'a library says hello'\n"
                                       "echo '{\"plugin\": \"p\", \"trouble\": \"\", \"driver\": 13000, "
-                                      "\"runtime\": 13000, \"nccl\": 23000, \"trains\": true, \"visible\": "
+                                      "\"runtime\": 13000, \"nccl\": 23000, \"untrained\": \"\", \"visible\": "
                                       "null, \"devices\": []}'\n");
   fs::permissions(fake, fs::perms::owner_all);
   const GpuReport good = ask_for_gpus(fake);

@@ -1,14 +1,25 @@
 #pragma once
 // What the worker and libregatta_cuda.so say to each other. The plug-in is found at run time and may be of another
-// build: so C types alone, and `abi` first, for good. A change of anything below raises kCudaAbi.
+// build: so C types alone up to `abi` and `version`, which stay where they are for good, and what a device is only
+// after both have agreed. A change of anything below, or of worker/device.hpp, raises kCudaAbi.
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
+
+#include "worker/polled_wait.hpp"
 
 namespace regatta {
 
-inline constexpr std::uint32_t kCudaAbi = 1;
+class Device;
+class RankContext;
+
+inline constexpr std::uint32_t kCudaAbi = 2;
 inline constexpr const char* kCudaEntry = "regatta_cuda_plugin";  ///< const CudaTable* (*)(), of the plug-in's life
+
+/// `gpu` by CUDA's number in this process; makes a stream that is the calling thread's from then on, and the device's
+/// compute stream. Collective over `ranks`. Throws CommError. See nccl_device.hpp.
+using OpenDevice = std::unique_ptr<Device> (*)(int gpu, RankContext& ranks, const PollUntil& poll_until);
 
 extern "C" {
 
@@ -28,11 +39,14 @@ struct CudaVersions {
 struct CudaTable {
   std::uint32_t abi;    ///< kCudaAbi of the build
   const char* version;  ///< REGATTA_VERSION of the build; weights and plans are only exchanged within one
-  std::int32_t trains;  ///< 0: it answers questions only
   CudaVersions (*versions)();
   /// Writes at most `room` devices, those that CUDA_VISIBLE_DEVICES leaves, in its order, and returns how many there
   /// are. Where there are none, `why` says so in the driver's words. Leaves no context on any device.
   std::int32_t (*devices)(CudaDevice* out, std::int32_t room, char* why, std::size_t why_bytes);
+  /// Loads libtorch's CUDA half, without which tensors cannot live on a device; once, and before the first tensor. 0:
+  /// it cannot be loaded, and `why` says why.
+  std::int32_t (*load_torch)(char* why, std::size_t why_bytes);
+  OpenDevice open_device;  ///< after load_torch
 };
 
 }  // extern "C"

@@ -61,6 +61,7 @@ class NcclDevice final : public Device {
   NcclDevice& operator=(const NcclDevice&) = delete;
 
   const char* name() const override { return "nccl"; }
+  c10::Device where() const override { return {c10::kCUDA, gpu_}; }
 
   at::Tensor memory(std::int64_t count, at::ScalarType type) override {
     return at::empty({count}, at::TensorOptions(type).device(at::kCUDA, gpu_));

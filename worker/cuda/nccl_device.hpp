@@ -1,17 +1,13 @@
 #pragma once
 // The device that an exchanger runs on (worker/device.hpp), as one GPU with CUDA's streams and NCCL's sums.
 
-#include <functional>
 #include <memory>
 
 #include "worker/device.hpp"
+#include "worker/polled_wait.hpp"
 #include "worker/rank_context.hpp"
 
 namespace regatta {
-
-/// Returns once `done()`; throws when that lasts longer than the deadline. The worker's: what waits for other ranks is
-/// under its watchdog, and counted on every rank alike.
-using PollUntil = std::function<void(const char* what, const std::function<bool()>& done)>;
 
 /// `gpu` by CUDA's number in this process; its current stream becomes the compute stream: call it where the model will
 /// run, after setting that stream. Collective: rank 0 makes NCCL's id, all meet at a barrier and connect. Throws

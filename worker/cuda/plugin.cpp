@@ -1,9 +1,15 @@
-// The entry of libregatta_cuda.so. Nothing here throws: what CUDA says becomes words or numbers.
+// The entry of libregatta_cuda.so. Nothing here throws but open_device: what CUDA says becomes words or numbers.
+//
+// libtorch's CUDA half is loaded and not linked: it is 900 MB that a machine may not have fetched, and what is asked of
+// it, its kernels, it registers with ATen as it is loaded.
 //
 // cudaGetDeviceCount and cudaGetDeviceProperties make no context, so a coordinator may have this asked while others
 // train on the same devices.
 
+#include <c10/cuda/CUDAGuard.h>
+#include <c10/cuda/CUDAStream.h>
 #include <cuda_runtime_api.h>
+#include <dlfcn.h>
 #include <nccl.h>
 
 #include <algorithm>
@@ -11,6 +17,7 @@
 #include <string>
 
 #include "worker/cuda/abi.hpp"
+#include "worker/cuda/nccl_device.hpp"
 
 namespace regatta {
 
@@ -54,8 +61,26 @@ std::int32_t devices(CudaDevice* out, std::int32_t room, char* why, std::size_t 
   return count;
 }
 
-constexpr CudaTable kTable{
-    .abi = kCudaAbi, .version = REGATTA_VERSION, .trains = 0, .versions = versions, .devices = devices};
+std::int32_t load_torch(char* why, std::size_t why_bytes) {
+  if (::dlopen("libtorch_cuda.so", RTLD_NOW | RTLD_GLOBAL) != nullptr) return 1;
+  if (why_bytes > 0) std::snprintf(why, why_bytes, "%s", ::dlerror());
+  return 0;
+}
+
+std::unique_ptr<Device> open_device(int gpu, RankContext& ranks, const PollUntil& poll_until) {
+  const auto number = static_cast<c10::DeviceIndex>(gpu);
+  c10::cuda::set_device(number);
+  // Not the default stream, which waits for all others that are not made to ignore it.
+  c10::cuda::setCurrentCUDAStream(c10::cuda::getStreamFromPool(/*isHighPriority=*/false, number));
+  return make_nccl_device(gpu, ranks, poll_until);
+}
+
+constexpr CudaTable kTable{.abi = kCudaAbi,
+                           .version = REGATTA_VERSION,
+                           .versions = versions,
+                           .devices = devices,
+                           .load_torch = load_torch,
+                           .open_device = open_device};
 
 }  // namespace
 
