@@ -120,6 +120,11 @@ std::string to_page(const Diagnosis& diagnosis, bool colour) {
                                                  nccl_version_text(gpus.nccl)),
                colour);
   if (!gpus.plugin.empty()) {
+    page += line("torch", gpus.untrained.empty(),
+                 gpus.untrained.empty()
+                     ? "libtorch's CUDA half is there"
+                     : "libtorch's CUDA half cannot be loaded: " + gpus.untrained + "\n./dev setup --cuda fetches it",
+                 colour);
     page += line("driver", gpus.driver > 0,
                  gpus.driver > 0 ? "knows CUDA up to " + cuda_version_text(gpus.driver) : "none is loaded", colour);
     std::string devices;

@@ -77,8 +77,9 @@ TEST_F(EnergyTest, DoctorSaysWhatThisMachineCanDo) {
   EXPECT_EQ(can["rapl"]["source"], nullptr);
   EXPECT_THAT(can["rapl"]["trouble"].get<std::string>(), HasSubstr("no RAPL counters"));
   const std::string page = regatta({"doctor"}).out;
-  EXPECT_THAT(page, AllOf(HasSubstr("NCCL 2.28.9"), HasSubstr("Fake 0"), HasSubstr("no RAPL counters"),
-                          HasSubstr("580.00.fake"), HasSubstr("power: {idle_w")));
+  EXPECT_THAT(page, AllOf(HasSubstr("CUDA half cannot be loaded: the fake loader's words"), HasSubstr("NCCL 2.28.9"),
+                          HasSubstr("Fake 0"), HasSubstr("no RAPL counters"), HasSubstr("580.00.fake"),
+                          HasSubstr("power: {idle_w")));
   options_.environment["REGATTA_CUDA_PLUGIN"] = "/nowhere/libregatta_cuda.so";
   options_.environment["REGATTA_NVML"] = "/nowhere/libnvidia-ml.so.1";
   const ProcessResult cannot = regatta({"doctor"});
