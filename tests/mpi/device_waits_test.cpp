@@ -36,6 +36,7 @@ class WithoutAWait final : public Device {
   WithoutAWait(Device& device, int left_out) : device_(device), left_out_(left_out) {}
 
   const char* name() const override { return device_.name(); }
+  c10::Device where() const override { return device_.where(); }
   at::Tensor memory(std::int64_t count, at::ScalarType type) override { return device_.memory(count, type); }
   at::Tensor host_memory(std::int64_t count, at::ScalarType type) override {
     at::Tensor made = device_.host_memory(count, type);
