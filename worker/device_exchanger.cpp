@@ -1,23 +1,27 @@
-// What lies on the two streams in a step of two buckets; the host only puts it there:
+// What lies on the two streams in a step of two buckets; the host only puts it there, and is a step ahead:
 //
-//   compute   backward.. gather 0 .. backward.. gather 1              mean, rule 0   mean, rule 1   forward of the next
-//                              | gathered            |               ^ summed       ^
-//                              v                     v               |              |
-//   exchange                   sum 0                 sum 1           votes..........|
+//   compute   backward.. gather 0 .. backward.. gather 1   votes           mean, rule 0   mean, rule 1   forward of the
+//   next
+//                              | gathered            |         | written   ^ summed       ^
+//                              v                     v         v           |              |
+//   exchange                   sum 0                 sum 1     sum of votes
 //
-// Four waits order it, and tests/mpi/device_waits_test.cpp shows of each that a step is wrong without it:
+// Six waits order it, and tests/mpi/device_waits_test.cpp shows of each that a step is wrong without it:
 //   exchange for `gathered`   a bucket is summed when all its gradients lie in the flat buffer, and no earlier step's
 //                             optimizer reads it any more (that lies before the gather, on the same stream)
+//   exchange for `written`    the votes hold the loss, which the compute stream has put there
 //   compute for `summed`      the mean is taken of the sum
-//   host for the votes        they ride behind the last bucket. The only wait of a step on the host; the optimizer
-//                             still runs then, while the host launches the next step
+//   host for the votes        of the step before, when this one lies on the streams: so the device never runs dry, and
+//                             the host is never more than a step ahead
 //   host for `settled`        whoever asks for the weights gets them
 // and allreduce_now's, whose caller wants the numbers.
 //
-// Votes are a message of their own, unlike MpiExchanger's: they are known when the loss is read, after backward, and
-// the last bucket need not wait for that; nor would bfloat16 carry a loss. A failed step is known too late to keep its
-// weights (D-12). Buckets are sent in order whatever the order in which hooks complete them, so that all ranks call
-// the same collectives in the same order, with or without samples.
+// Votes are a message of their own, unlike MpiExchanger's: bfloat16 would not carry a loss. What they say is known one
+// step late, when the next step is under way on every rank: that one is finished, and then all stop. A failed step is
+// known too late to keep its weights (D-12). Buckets are sent in order whatever the order in which hooks complete them,
+// so that all ranks call the same collectives in the same order, with or without samples.
+//
+// What a step's outcome waits for comes in two, used in turn: the step after it records its own before anybody waits.
 
 #include "worker/device_exchanger.hpp"
 
@@ -28,7 +32,7 @@
 
 #include <algorithm>
 #include <array>
-#include <cmath>
+#include <optional>
 #include <utility>
 
 #include "common/error.hpp"
@@ -49,20 +53,30 @@ struct DeviceBucket {
   std::vector<std::size_t> parameters;
   at::Tensor sent, mean;                      // its range, as it travels and in the parameters' type; may be one
   std::vector<at::Tensor> sent_views, means;  // by place in `parameters`
-  Event gathered, summed;
+  Event gathered;
+  std::array<Event, 2> summed;  // of steps in turn
 };
 
 /// Numbers that the host brings and gets back summed over all ranks, as float64.
 class HostNumbers {
  public:
-  explicit HostNumbers(Device& device) : device_(device), done_(device.make_event()) {}
+  explicit HostNumbers(Device& device) : device_(device), written_(device.make_event()), done_(device.make_event()) {}
 
-  void start_sum(std::span<const double> values) {
+  /// Once the sum before is done. `to_first` () are added to the first number where they are, on the compute stream.
+  void start_sum(std::span<const double> values, const std::vector<at::Tensor>& to_first = {}) {
     count_ = static_cast<std::int64_t>(values.size());
     if (!in_.defined() || in_.numel() < count_) allot();
     std::copy(values.begin(), values.end(), in_.mutable_data_ptr<double>());
     const at::Tensor summed = summed_.narrow(0, 0, count_);
-    device_.copy(Stream::kExchange, summed, in_.narrow(0, 0, count_));
+    device_.copy(to_first.empty() ? Stream::kExchange : Stream::kCompute, summed, in_.narrow(0, 0, count_));
+    if (!to_first.empty()) {
+      device_.launch(Stream::kCompute, [first = summed_.select(0, 0), to_first] {
+        const c10::NoGradGuard no_grad;
+        for (const at::Tensor& value : to_first) first.add_(value);
+      });
+      device_.record(written_, Stream::kCompute);
+      device_.wait(Stream::kExchange, written_);
+    }
     device_.all_reduce_sum(summed);
     device_.copy(Stream::kExchange, out_.narrow(0, 0, count_), summed);
     device_.record(done_, Stream::kExchange);
@@ -80,7 +94,7 @@ class HostNumbers {
   }
 
   Device& device_;
-  Event done_;
+  Event written_, done_;
   at::Tensor in_, summed_, out_;
   std::int64_t count_ = 0;
 };
@@ -92,7 +106,7 @@ class DeviceExchanger final : public Exchanger {
         optimizer_(std::move(optimizer)),
         device_(device),
         plan_(bucket_plan_of(parts_.parameters, parts_.limits)),
-        votes_(device),
+        votes_{HostNumbers(device), HostNumbers(device)},
         numbers_(device),
         settled_(device.make_event()),
         gradients_(parts_.parameters.size()),
@@ -116,6 +130,7 @@ class DeviceExchanger final : public Exchanger {
     step_ = step;
     global_samples_ = global_samples;
     learning_rate_ = learning_rate;
+    turn_ = 1 - turn_;
     ready_.assign(buckets_.size(), false);
     sent_ = 0;
     capture_.begin_step();
@@ -128,32 +143,46 @@ class DeviceExchanger final : public Exchanger {
     send_ready("backward");
   }
 
-  StepOutcome finish_step(const StepVotes& votes) override {
+  std::optional<StepOutcome> finish_step(const StepVotes& votes) override {
     const c10::NoGradGuard no_grad;
     send_rest(votes);
     launch_rule();
-    return count_votes();
+    const auto before = std::exchange(in_flight_, InFlight{step_, global_samples_, turn_});
+    return before ? std::optional(count_votes(*before)) : std::nullopt;
+  }
+
+  std::optional<StepOutcome> settle() override {
+    std::optional<StepOutcome> last;
+    if (in_flight_) last = count_votes(*std::exchange(in_flight_, {}));
+    const Lap wait(parts_.clock, Activity::kWait);
+    named(step_, buckets() - 1, "update", "apply", [&] {
+      device_.record(settled_, Stream::kCompute);
+      // Behind the sums, which have been waited for, lies this device's own work alone: no deadline.
+      poll_until(parts_.watchdog, [&] { return device_.is_complete(settled_); });
+    });
+    return last;
   }
 
   void allreduce_now(std::span<double> values) override {
     const Lap lap(parts_.clock, Activity::kSum);
-    named(-1, "sum of metrics", "metrics", [&] {
+    named(step_, -1, "sum of metrics", "metrics", [&] {
       numbers_.start_sum(values);
       wait_for_ranks(numbers_.done(), "sum of metrics");
     });
     std::copy(numbers_.sums().begin(), numbers_.sums().end(), values.begin());
   }
 
-  std::vector<Parameter> weights() const override {
-    device_.record(settled_, Stream::kCompute);
-    // Behind the sums, which finish_step has waited for, lies this device's own work alone: no deadline.
-    poll_until(parts_.watchdog, [&] { return device_.is_complete(settled_); });
-    return parts_.parameters;
-  }
+  std::vector<Parameter> weights() const override { return parts_.parameters; }
   std::vector<double> take_waits() override { return std::exchange(waits_, {}); }
   std::int64_t take_bytes_exchanged() override { return std::exchange(bytes_exchanged_, 0); }
 
  private:
+  /// A step whose outcome is not known yet.
+  struct InFlight {
+    std::int64_t step, global_samples;
+    std::size_t turn;
+  };
+
   void make_buckets(Wire wire) {
     const at::ScalarType type = parts_.parameters[0].tensor.scalar_type();
     REGATTA_ENSURE(type == at::kFloat || type == at::kDouble, "weights that are trained in float or double");
@@ -165,7 +194,7 @@ class DeviceExchanger final : public Exchanger {
       bucket->sent = of(sent);
       bucket->mean = of(mean_);
       bucket->gathered = device_.make_event();
-      bucket->summed = device_.make_event();
+      bucket->summed = {device_.make_event(), device_.make_event()};
       buckets_.push_back(std::move(bucket));
     }
     const std::vector<at::Tensor> sent_views = views_of(sent, plan_, parts_.parameters);
@@ -182,7 +211,7 @@ class DeviceExchanger final : public Exchanger {
 
   void send_ready(const char* phase) {
     for (; sent_ < buckets_.size() && ready_[sent_]; ++sent_)
-      named(static_cast<int>(sent_), "sum of gradients", phase, [&] { send(*buckets_[sent_]); });
+      named(step_, static_cast<int>(sent_), "sum of gradients", phase, [&] { send(*buckets_[sent_]); });
   }
 
   void send(const DeviceBucket& bucket) {
@@ -192,7 +221,7 @@ class DeviceExchanger final : public Exchanger {
     device_.all_reduce_sum(bucket.sent);
     if (bucket.sent.scalar_type() != bucket.mean.scalar_type())
       device_.copy(Stream::kExchange, bucket.mean, bucket.sent);
-    device_.record(bucket.summed, Stream::kExchange);
+    device_.record(bucket.summed[turn_], Stream::kExchange);
     bytes_exchanged_ += static_cast<std::int64_t>(bucket.sent.nbytes());
   }
 
@@ -217,24 +246,25 @@ class DeviceExchanger final : public Exchanger {
     capture_.finish();  // what passes before the last one left
     ready_.assign(buckets_.size(), true);
     send_ready("exchange");
-    const std::array<double, 4> ballot{votes.loss_sum, double(votes.stop), double(static_cast<int>(votes.budget)),
-                                       double(votes.failed)};
-    named(buckets() - 1, "sum of votes", "exchange", [&] { votes_.start_sum(ballot); });
+    // A loss that is not finite stays so in the sum, whatever the others bring: nobody has to look at it here.
+    const Ballot ballot = ballot_of({votes.loss_sum.known(), votes.stop, votes.budget});
+    named(step_, buckets() - 1, "sum of votes", "exchange",
+          [&] { votes_[turn_].start_sum(ballot, votes.loss_sum.passes()); });
   }
 
   // ---- applying
 
   void launch_rule() {
     const Lap lap(parts_.clock, Activity::kApply);
-    named(buckets() - 1, "update", "apply", [&] {
+    named(step_, buckets() - 1, "update", "apply", [&] {
       if (!parts_.clip_norm) {
         for (const auto& bucket : buckets_) {
-          device_.wait(Stream::kCompute, bucket->summed);
+          device_.wait(Stream::kCompute, bucket->summed[turn_]);
           launch_apply(bucket, /*take_mean=*/true);
         }
         return;
       }
-      device_.wait(Stream::kCompute, buckets_.back()->summed);  // and so for all of them
+      device_.wait(Stream::kCompute, buckets_.back()->summed[turn_]);  // and so for all of them
       device_.launch(Stream::kCompute, [mean = mean_, samples = global_samples_, limit = *parts_.clip_norm] {
         const c10::NoGradGuard no_grad;
         mean.div_(samples);
@@ -257,21 +287,19 @@ class DeviceExchanger final : public Exchanger {
   // ---- the end of a step
 
   /// Waits for the votes, and looks at the buckets on the way: a wait that lasts is a bucket's, and says which.
-  StepOutcome count_votes() {
+  StepOutcome count_votes(const InFlight& of) {
     for (std::size_t b = 0; b < buckets_.size(); ++b) {
       const int bucket = static_cast<int>(b);
       const Lap wait(parts_.clock, Activity::kWait, bucket);
-      parts_.watchdog.post(step_, bucket, "exchange");
-      named(bucket, "sum of gradients", "exchange", [&] {
-        wait_for_ranks(b + 1 == buckets_.size() ? votes_.done() : buckets_[b]->summed, "sum of gradients");
+      parts_.watchdog.post(of.step, bucket, "exchange");
+      named(of.step, bucket, "sum of gradients", "exchange", [&] {
+        wait_for_ranks(b + 1 == buckets_.size() ? votes_[of.turn].done() : buckets_[b]->summed[of.turn],
+                       "sum of gradients");
       });
     }
-    const std::span<const double> ballot = votes_.sums();
-    StepOutcome outcome{.loss = ballot[0] / static_cast<double>(global_samples_),
-                        .stop = ballot[1] > 0,
-                        .budget = static_cast<Budget>(static_cast<int>(ballot[2]))};
-    outcome.failed = ballot[3] > 0 || !std::isfinite(outcome.loss);
-    return outcome;
+    Ballot sums{};
+    std::copy_n(votes_[of.turn].sums().begin(), sums.size(), sums.begin());
+    return outcome_of(of.step, sums, static_cast<double>(of.global_samples));
   }
 
   void wait_for_ranks(Event event, const char* what) {
@@ -285,7 +313,7 @@ class DeviceExchanger final : public Exchanger {
 
   /// A failure of the device says where it met this rank, as the watchdog does for a wait; the device is given up.
   template <class Action>
-  void named(int bucket, const char* what, const char* phase, const Action& action) {
+  void named(std::int64_t step, int bucket, const char* what, const char* phase, const Action& action) {
     try {
       action();
     } catch (const CommError& error) {
@@ -293,7 +321,7 @@ class DeviceExchanger final : public Exchanger {
       if (error.exit_code() == ExitCode::kDeadline) throw;  // the watchdog's words
       const std::string in = bucket >= 0 ? fmt::format(", bucket {}", bucket) : "";
       throw CommError(fmt::format("rank {} on {}: {} failed at step {}{} ({})\n  {}", parts_.ranks.rank(), host_name(),
-                                  what, step_, in, phase, error.what()),
+                                  what, step, in, phase, error.what()),
                       error.exit_code());
     }
   }
@@ -304,8 +332,11 @@ class DeviceExchanger final : public Exchanger {
   BucketPlan plan_;
   at::Tensor mean_;  // (elements) the parameters' type: gradients, their sum, their mean
   std::vector<std::shared_ptr<DeviceBucket>> buckets_;
-  HostNumbers votes_, numbers_;
+  std::array<HostNumbers, 2> votes_;  // of steps in turn
+  HostNumbers numbers_;
   Event settled_;
+  std::optional<InFlight> in_flight_;
+  std::size_t turn_ = 0;
   std::int64_t step_ = 0, global_samples_ = 1;
   double learning_rate_ = 0;
   std::vector<bool> ready_;            // by bucket

@@ -13,6 +13,7 @@
 
 #include "common/records.hpp"
 #include "jobs/plan.hpp"
+#include "worker/step_votes.hpp"
 
 namespace regatta {
 
@@ -26,24 +27,6 @@ struct Parameter {
   std::string name;
   at::Tensor tensor;
   bool may_be_bf16 = false;  ///< autocast casts it each time: the model computes the same with a bfloat16 tensor
-};
-
-/// Whether the run may go on, by the limits of the job's stop.
-enum class Budget { kLeft, kTimeSpent, kMoneySpent };
-
-/// What each rank brings to a step beside its gradients. Summed over ranks with the last bucket: no message of its own.
-struct StepVotes {
-  double loss_sum = 0;            ///< over this rank's samples
-  int stop = 0;                   ///< 1: this rank was asked to stop (a signal)
-  Budget budget = Budget::kLeft;  ///< rank 0's clock decides for all; the others leave it
-  int failed = 0;                 ///< 1: this rank cannot go on (non-finite loss); all ranks leave after the same step
-};
-/// The same on every rank.
-struct StepOutcome {
-  double loss = 0;  ///< global mean
-  bool stop = false;
-  Budget budget = Budget::kLeft;
-  bool failed = false;  ///< also when the global loss is not finite
 };
 
 class Exchanger {
@@ -65,12 +48,18 @@ class Exchanger {
   /// Publishes what is missing (zeros from a rank without samples), sums, divides once, clips, applies the optimizer;
   /// when a rank failed the weights are of no use any more. Collective. Laps: publish, wait, reduce, apply, meet, with
   /// their bucket; `take_waits` has the stragglers' share.
-  virtual StepOutcome finish_step(const StepVotes& votes) = 0;
+  /// Returns the outcome of this step; or, where the model runs on a device and the host ahead of it, that of the step
+  /// before (nothing after the first): then all ranks learn one step late that they stop, after the same step.
+  virtual std::optional<StepOutcome> finish_step(const StepVotes& votes) = 0;
+  /// Returns the outcome that finish_step still owes, if any. Afterwards nothing of any step is under way: parameters
+  /// may be read. Collective, after the same step on all ranks: before an epoch ends, an evaluation, other shares, and
+  /// once an outcome says to stop.
+  virtual std::optional<StepOutcome> settle() = 0;
   /// Sums `values` over all ranks at once: batch norm and metrics. Collective. A lap of sum.
   virtual void allreduce_now(std::span<double> values) = 0;
 
   /// The parameters in the numbers they are trained in, which a model that computes with bfloat16 does not hold. Valid
-  /// between steps, on every rank.
+  /// on every rank between steps, once settled.
   virtual std::vector<Parameter> weights() const = 0;
 
   /// Exposed wait of this rank in each collective since the last call, seconds; as many on every rank. The trainer

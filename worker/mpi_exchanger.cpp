@@ -9,8 +9,8 @@
 #include <ATen/ATen.h>
 #include <c10/core/GradMode.h>
 
-#include <cmath>
 #include <limits>
+#include <tuple>
 
 #include "common/error.hpp"
 #include "worker/clip.hpp"
@@ -25,7 +25,7 @@
 namespace regatta {
 namespace {
 
-constexpr std::int64_t kVotes = 4;
+constexpr std::int64_t kVotes = std::tuple_size_v<Ballot>;
 
 MPI_Datatype mpi_type(at::ScalarType type) {
   REGATTA_ENSURE(type == at::kFloat || type == at::kDouble, "MPI sums float and double");
@@ -69,12 +69,13 @@ class MpiExchanger final : public Exchanger {
 
   void bucket_ready(int bucket) override { parts_.watchdog.post(step_, bucket, "backward"); }
 
-  StepOutcome finish_step(const StepVotes& votes) override {
+  std::optional<StepOutcome> finish_step(const StepVotes& votes) override {
     const c10::NoGradGuard no_grad;
     const StepOutcome outcome = sum_buckets(votes);
     if (!outcome.failed) apply();
     return outcome;
   }
+  std::optional<StepOutcome> settle() override { return {}; }
 
   void allreduce_now(std::span<double> values) override {
     const Lap lap(parts_.clock, Activity::kSum);
@@ -91,8 +92,7 @@ class MpiExchanger final : public Exchanger {
     capture_.finish();
     for (std::size_t i = 0; i < views_.size(); ++i)
       if (!capture_.has(i)) views_[i].zero_();
-    std::array<double, kVotes> ballot{votes.loss_sum, double(votes.stop), double(static_cast<int>(votes.budget)),
-                                      double(votes.failed)};
+    Ballot ballot = ballot_of(votes);
     at::Tensor tail = flat_.narrow(0, plan_.elements, kVotes);
     at::Tensor ballot_view = at::from_blob(ballot.data(), {kVotes}, at::kDouble);
     tail.copy_(ballot_view);
@@ -109,11 +109,7 @@ class MpiExchanger final : public Exchanger {
     bytes_exchanged_ += gradient_bytes();
 
     ballot_view.copy_(tail);
-    StepOutcome outcome{.loss = ballot[0] / static_cast<double>(global_samples_),
-                        .stop = ballot[1] > 0,
-                        .budget = static_cast<Budget>(static_cast<int>(ballot[2]))};
-    outcome.failed = ballot[3] > 0 || !std::isfinite(outcome.loss);
-    return outcome;
+    return outcome_of(step_, ballot, static_cast<double>(global_samples_));
   }
 
   /// The mean is taken here and nowhere else.

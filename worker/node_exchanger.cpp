@@ -138,7 +138,7 @@ class NodeExchanger final : public Exchanger {
       while (applied_ < layout_.buckets.size() && all_published(applied_)) apply(applied_++);
   }
 
-  StepOutcome finish_step(const StepVotes& votes) override {
+  std::optional<StepOutcome> finish_step(const StepVotes& votes) override {
     const c10::NoGradGuard no_grad;
     const Lap lap(parts_.clock, Activity::kPublish);
     publish_missing();
@@ -160,6 +160,7 @@ class NodeExchanger final : public Exchanger {
     if (ranks_ > 1) waits_.push_back(seconds(waited));
     return outcome;
   }
+  std::optional<StepOutcome> settle() override { return {}; }
 
   void allreduce_now(std::span<double> values) override {
     const Lap lap(parts_.clock, Activity::kSum);
@@ -394,22 +395,16 @@ class NodeExchanger final : public Exchanger {
   StepOutcome meet(const StepVotes& votes, Duration& waited) {
     const Lap lap(parts_.clock, Activity::kMeet);
     const std::size_t page = static_cast<std::size_t>(steps_) % 2;
-    boards_[rank_].votes[page] = votes;
+    boards_[rank_].ballots[page] = ballot_of(votes);
     streams_done();
     raise_to(boards_[rank_].applied, static_cast<std::uint32_t>(steps_));
     parts_.watchdog.post(step_, buckets() - 1, "apply");  // somebody has not come past the last one
-    StepVotes all{.budget = boards_[0].votes[page].budget};
+    Ballot all{};
     for (int r = 0; r < ranks_; ++r) {
       waited += wait_until(boards_[r].applied, static_cast<std::uint32_t>(steps_), policy_);
-      const StepVotes& from = boards_[r].votes[page];
-      all.loss_sum += from.loss_sum;
-      all.stop += from.stop;
-      all.budget = std::max(all.budget, from.budget);
-      all.failed += from.failed;
+      for (std::size_t vote = 0; vote < all.size(); ++vote) all[vote] += boards_[r].ballots[page][vote];
     }
-    StepOutcome outcome{.loss = all.loss_sum / global_samples_, .stop = all.stop > 0, .budget = all.budget};
-    outcome.failed = all.failed > 0 || !std::isfinite(outcome.loss);
-    return outcome;
+    return outcome_of(step_, all, global_samples_);
   }
 
   ExchangerParts parts_;

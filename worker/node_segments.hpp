@@ -18,7 +18,7 @@ namespace regatta {
 struct RankBoard {
   SharedCount published, applied;  ///< buckets since the start of the run; steps
   /// In two pages, used in turn: a rank may be writing those of the next step while another reads.
-  alignas(kCacheLine) std::array<StepVotes, 2> votes;
+  alignas(kCacheLine) std::array<Ballot, 2> ballots;
 };
 
 /// Addresses in this process; the context owns the memory. Whoever writes a page first has it in its own domain.

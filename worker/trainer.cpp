@@ -2,6 +2,9 @@
 // then forward and backward, and the exchanger accounts for itself. An epoch's laps are closed after its
 // last barrier; what bringing the rows together and writing them costs falls into the next epoch.
 //
+// Outcomes: on a device that of a step is known when the next one is under way. All ranks then leave after the same
+// step, one later than on a processor; before an epoch ends, and before anything else than a step follows, they settle.
+//
 // Collectives: every step the exchanger's; every epoch the evaluation's sums, a barrier, one minimum over the waits and
 // one gather; where shares may change a gather and a broadcast, between steps.
 
@@ -13,7 +16,9 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <deque>
 
+#include "common/error.hpp"
 #include "jobs/schedule.hpp"
 #include "worker/auto_deadline.hpp"
 #include "worker/epoch_summary.hpp"
@@ -103,6 +108,7 @@ class Trainer {
     result.reason = reason_of(end_);
     result.exit_code = exit_code_of(end_);
     result.steps = step_;
+    result.ending_step = ending_step_;
     return result;
   }
 
@@ -118,20 +124,16 @@ class Trainer {
       totals.learning_rate = learning_rate(train_.schedule, train_.optimizer.lr, step_, {steps, stop_.epochs});
       p_.exchanger.begin_step(++step_, batch.global_samples, totals.learning_rate);
       const double computed_before_s = p_.clock.so_far(Phase::kCompute);
-      StepVotes votes{.loss_sum = forward_backward(batch), .stop = p_.stop_requested ? 1 : 0, .budget = budget()};
-      votes.failed = std::isfinite(votes.loss_sum) ? 0 : 1;
+      const StepVotes votes{.loss_sum = forward_backward(batch), .stop = p_.stop_requested ? 1 : 0, .budget = budget()};
       shares_.after_step(step_, {.compute_s = p_.clock.so_far(Phase::kCompute) - computed_before_s,
                                  .samples = static_cast<std::int64_t>(batch.samples.size())});
-      const StepOutcome outcome = p_.exchanger.finish_step(votes);
-      end_ = end_after(outcome);
-      if (outcome.budget == Budget::kMoneySpent) note_cost_decision();
-
+      in_flight_.push_back({epoch, step_, in_epoch, batch.global_samples});
       totals.last_step = step_;
-      totals.samples += batch.global_samples;
       totals.own_samples += static_cast<std::int64_t>(batch.samples.size());
-      totals.loss_sum += outcome.loss * static_cast<double>(batch.global_samples);
-      totals.complete = in_epoch == steps && !outcome.failed;
-      reporter_.after_step({epoch, step_, in_epoch, batch.global_samples, outcome.loss}, steady_now());
+      count(p_.exchanger.finish_step(votes), totals);
+      const bool deciding = in_epoch < steps && shares_.due(step_ + 1, /*new_epoch=*/false);
+      if (in_epoch == steps || end_ != End::kNot || deciding) count(p_.exchanger.settle(), totals);
+      totals.complete = in_epoch == steps && end_ != End::kNonFinite;
       const SteadyTime end = steady_now();
       p_.clock.end_step(end);
       if (p_.energy != nullptr) p_.energy->watch(end);
@@ -139,12 +141,30 @@ class Trainer {
       totals.step_s.push_back(seconds(took));
       if (const auto deadline = train_.deadline_s ? std::nullopt : auto_deadline_.after_step(took))
         p_.watchdog.set_deadline(*deadline);
-      if (in_epoch < steps && end_ == End::kNot && shares_.due(step_ + 1, /*new_epoch=*/false)) {
+      if (deciding && end_ == End::kNot) {
         decide_shares(epoch);
         before = steady_now();
       }
     }
     return totals;
+  }
+
+  /// What all ranks know of a step by now. Where outcomes are late, one step has been made by the time that one says to
+  /// stop: its samples and its loss count like any other's, and the first reason holds, unless the weights are lost.
+  void count(const std::optional<StepOutcome>& outcome, EpochTotals& totals) {
+    if (!outcome) return;
+    StepReporter::Step step = in_flight_.front();
+    in_flight_.pop_front();
+    REGATTA_ENSURE(step.number == outcome->step, "outcomes in the order of their steps");
+    step.loss = outcome->loss;
+    if (end_ == End::kNot && outcome->budget == Budget::kMoneySpent) note_cost_decision();
+    if (end_ == End::kNot || (outcome->failed && end_ != End::kNonFinite)) {
+      end_ = end_after(*outcome);
+      if (end_ != End::kNot) ending_step_ = step.number;
+    }
+    totals.samples += step.global_samples;
+    totals.loss_sum += step.loss * static_cast<double>(step.global_samples);
+    reporter_.after_step(step, steady_now());
   }
 
   /// From step `step_` + 1 on, which lies in `epoch`. Nobody has a batch in hand, and what was made ahead by other
@@ -168,29 +188,29 @@ class Trainer {
     return p_.batches.next();
   }
 
-  /// Returns the loss summed over this rank's samples, part by part. Gradients go to the exchanger's hooks.
-  double forward_backward(const Batch& batch) {
+  /// The loss of this rank's samples, part by part. Gradients go to the exchanger's hooks.
+  LossSum forward_backward(const Batch& batch) {
     const Lap lap(p_.clock, Activity::kForward);
     p_.watchdog.post(step_, -1, "compute");
-    double sum = 0;
+    LossSum sum;
     std::int64_t begin = 0;
     for (std::size_t part = 0; part < batch.parts.size(); ++part) {
       const std::int64_t size = batch.parts[part];
       p_.exchanger.begin_pass(part + 1 == batch.parts.size());
       if (size > 0 || p_.model.is_collective())
-        sum += pass(batch.inputs.narrow(0, begin, size), batch.targets.narrow(0, begin, size));
+        sum.add(pass(batch.inputs.narrow(0, begin, size), batch.targets.narrow(0, begin, size)));
       begin += size;
     }
     return sum;
   }
 
-  double pass(const at::Tensor& inputs, const at::Tensor& targets) {
-    const at::Tensor loss = loss_sum(p_.model.forward(inputs), targets);
+  at::Tensor pass(const at::Tensor& inputs, const at::Tensor& targets) {
+    at::Tensor loss = loss_sum(p_.model.forward(inputs), targets);
     {
       const Lap lap(p_.clock, Activity::kBackward);
       loss.backward();
     }
-    return loss.item<double>();
+    return loss;
   }
 
   Budget budget() const {
@@ -309,8 +329,10 @@ class Trainer {
   const Spending spending_;
   StepReporter reporter_;
   End end_ = End::kNot;
-  std::int64_t step_ = 0;                 // done or running, since the start of the run
-  SteadyTime epoch_start_, first_begin_;  // of this epoch, of the first
+  std::int64_t step_ = 0;                     // done or running, since the start of the run
+  std::int64_t ending_step_ = 0;              // whose outcome said to stop; 0: none
+  std::deque<StepReporter::Step> in_flight_;  // without their losses
+  SteadyTime epoch_start_, first_begin_;      // of this epoch, of the first
   AutoDeadline auto_deadline_;
   std::optional<record::CostDecision> cost_decision_;  // rank 0
 };

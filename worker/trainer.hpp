@@ -39,6 +39,7 @@ struct TrainingResult {
   ExitCode exit_code = ExitCode::kDone;
   int epochs = 0;  ///< complete
   std::int64_t steps = 0;
+  std::int64_t ending_step = 0;  ///< whose outcome said to stop (steps - 1 where outcomes are late); 0: no step's did
   double train_loss = 0;
   std::optional<double> test_loss, test_accuracy;
   std::optional<record::CostDecision> cost_decision;  ///< on rank 0, when max_cost_usd ended it
@@ -47,7 +48,8 @@ struct TrainingResult {
 /// Collective. Trains until the first stop; writes first_step, early, heartbeat, epoch and rank lines (not start, not
 /// stop). An epoch that was cut short is recorded with `complete` false; it is evaluated when time ran out, so that the
 /// final weights have figures (as when the money did), and not after a signal or a non-finite loss. A signal also ends
-/// a running evaluation. Throws CommError, DataError, IoError.
+/// a running evaluation. Where outcomes are late (Exchanger::settle) a stop is noticed one step later, and that step
+/// belongs to the run. Throws CommError, DataError, IoError.
 TrainingResult train(TrainerParts parts);
 
 }  // namespace regatta

@@ -364,10 +364,10 @@ class Worker {
 
   void finish(const Model& model, const Exchanger& exchanger, const TrainingResult& result,
               std::optional<StepTrace>& trace) {
-    const std::string message =
-        result.exit_code == ExitCode::kNonFiniteLoss
-            ? fmt::format("the loss is not finite at step {}: lower train.optimizer.lr", result.steps)
-            : "";
+    const std::string message = result.exit_code == ExitCode::kNonFiniteLoss
+                                    ? fmt::format("the loss is not finite at step {}: lower train.optimizer.lr",
+                                                  result.ending_step > 0 ? result.ending_step : result.steps)
+                                    : "";
     const bool usable = result.exit_code != ExitCode::kNonFiniteLoss;
     allow_for_writing(bytes_of(model));
     if (!message.empty()) log_.error(message, /*agreed=*/true);

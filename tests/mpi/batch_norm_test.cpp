@@ -44,9 +44,9 @@ class SmallResnet {
     if (samples_ > 0 || model_->is_collective()) {
       const at::Tensor loss = loss_sum(model_->forward(batch_.inputs), batch_.targets);
       loss.backward();
-      votes.loss_sum = loss.item<double>();
+      votes.loss_sum.add(loss);
     }
-    return exchanger_->finish_step(votes).loss;
+    return exchanger_->finish_step(votes).value().loss;
   }
 
   void average() { average_running_statistics(*model_, samples_, sum_); }

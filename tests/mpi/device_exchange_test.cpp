@@ -6,6 +6,7 @@
 #include <gmock/gmock.h>
 
 #include <optional>
+#include <utility>
 
 #include "common/error.hpp"
 #include "common/host.hpp"
@@ -68,10 +69,36 @@ TEST(DeviceExchanger, LeavesTheUpdateToTheDevice) {
     return copies;
   };
   const auto before = raw();
-  const StepOutcome outcome = model.step(1, {.loss_sum = 8});
-  EXPECT_EQ(outcome.loss, world().ranks.world_size());
-  EXPECT_EQ(distance(raw(), before), 0) << "the votes are counted and the update still waits for its turn";
-  EXPECT_GT(distance(model.weights(), before), 0);
+  EXPECT_FALSE(model.step(1, {.loss_sum = 8}).has_value()) << "nothing was known before the first step";
+  EXPECT_EQ(distance(raw(), before), 0) << "the update waits for its turn, and nobody for the update";
+  EXPECT_EQ(model.exchanger().settle().value().loss, world().ranks.world_size());
+  EXPECT_GT(distance(raw(), before), 0);
+}
+
+TEST(DeviceExchanger, TellsOutcomesOneStepLateAndInOrder) {
+  const double ranks = world().ranks.world_size();
+  for (const bool late_compute : {false, true})
+    for (const bool late_exchange : {false, true}) {
+      SmallModel model({.name = "device", .type = at::kFloat, .device = LateOptions{late_compute, late_exchange}}, {},
+                       {});
+      std::vector<StepOutcome> outcomes;
+      for (std::int64_t step = 1; step <= 5; ++step) {
+        StepVotes votes{.loss_sum = 8, .stop = step == 2 ? 1 : 0};
+        for (int pass = 1; pass <= 2; ++pass) votes.loss_sum.add(at::full({}, 8.0 * static_cast<double>(step)));
+        const auto outcome = model.step(1, votes);
+        EXPECT_EQ(outcome.has_value(), step > 1 && step != 5) << "settled after the fourth";
+        if (outcome) outcomes.push_back(*outcome);
+        if (step < 4) continue;
+        outcomes.push_back(model.exchanger().settle().value());
+        EXPECT_FALSE(model.exchanger().settle().has_value());
+      }
+      EXPECT_EQ(outcomes.size(), 5U);
+      for (std::size_t i = 0; i < outcomes.size(); ++i) {
+        EXPECT_EQ(outcomes[i].step, static_cast<std::int64_t>(i) + 1);
+        EXPECT_EQ(outcomes[i].loss, ranks * (1 + 2 * static_cast<double>(i + 1)));
+        EXPECT_EQ(outcomes[i].stop, i == 1);
+      }
+    }
 }
 
 /// A model whose device fails or hangs on the last rank, under a watchdog of its own that only listens.
@@ -103,10 +130,11 @@ class Trouble : public testing::Test {
     ExitCode code = ExitCode::kDone;
     std::string message;
   };
-  /// Of the first step that throws, of two.
+  /// Of the first of two steps that throws, or of settling them.
   End train() {
     try {
       for (int step = 0; step < 2; ++step) model_->step();
+      model_->exchanger().settle();
     } catch (const CommError& error) {
       return {error.exit_code(), error.what()};
     }
@@ -159,6 +187,15 @@ TEST_P(Hang, EndsByTheDeadlineAndNamesTheBucket) {
 }
 
 INSTANTIATE_TEST_SUITE_P(AtEachSum, Hang, testing::Range(0, 4));
+
+TEST_F(Trouble, AnOutcomeThatNeverComesIsMissedInTheNextStep) {
+  make({.hangs_at = sum_of(1, kBuckets)});
+  const End end = train();
+  EXPECT_EQ(end.code, ExitCode::kDeadline);
+  const auto [step, bucket] = last_rank() ? std::pair(1, kBuckets - 1) : std::pair(2, 0);  // the others have had it
+  EXPECT_THAT(end.message,
+              HasSubstr(fmt::format("in sum of gradients at step {}, bucket {} (exchange)", step, bucket)));
+}
 
 TEST_F(Trouble, ADeviceThatFailedBeforeIsNoticedInBackward) {
   make({});

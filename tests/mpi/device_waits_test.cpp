@@ -27,7 +27,7 @@ using test::MadeExchanger;
 using test::SmallModel;
 using test::world;
 
-constexpr int kNone = -1;
+constexpr int kNone = -1, kTrained = 3;
 
 /// Passes on everything but one wait: a stream's for an event, or the host's for what was copied to it or for the
 /// compute stream. At other events the host only looks, to say which bucket it waits for: such looks are no waits.
@@ -102,7 +102,8 @@ class DeviceWaits : public testing::TestWithParam<Kind> {
     std::vector<std::string> waits;
   };
 
-  /// Two steps with their votes, a sum of numbers in each, and the weights.
+  /// Three steps with their votes, so that what they use in turn is used again; a sum of numbers before and behind
+  /// (between them it would wait for what is tested); and the weights.
   static Result train(int left_out, const LateOptions& late) {
     LateDevice device(host_sums(), late);
     WithoutAWait wrapped(device, left_out);
@@ -113,14 +114,24 @@ class DeviceWaits : public testing::TestWithParam<Kind> {
         return MadeExchanger{{},
                              make_device_exchanger(std::move(parts), std::move(optimizer), wrapped, GetParam().wire)};
       });
-      for (int step = 1; step <= 2; ++step) {
-        device.finish_compute();
-        std::array<double, 2> numbers{100.0 * step, world().ranks.rank() + 1.0 * step};
+      const auto sum_numbers = [&](double first) {
+        std::array<double, 2> numbers{first, world().ranks.rank() + first};
         model.exchanger().allreduce_now(numbers);
         result.host_numbers.insert(result.host_numbers.end(), numbers.begin(), numbers.end());
-        result.host_numbers.push_back(model.step(1, {.loss_sum = 3.0 * step}).loss);
+      };
+      sum_numbers(100);
+      std::vector<std::optional<StepOutcome>> outcomes;
+      for (int step = 1; step <= kTrained; ++step) {
+        StepVotes votes;
+        votes.loss_sum.add(at::full({}, 3.0 * step, at::kDouble));
+        outcomes.push_back(model.step(1, votes));
       }
-      result.weights = model.weights();
+      outcomes.push_back(model.exchanger().settle());
+      for (const Parameter& parameter : model.exchanger().weights())
+        result.weights.push_back(parameter.tensor.detach().clone());
+      sum_numbers(200);
+      for (const auto& outcome : outcomes)
+        if (outcome) result.host_numbers.push_back(outcome->loss);
     }
     result.has_hazards = !device.hazards().empty();
     result.waits = wrapped.waits();
@@ -146,14 +157,15 @@ TEST_P(DeviceWaits, AreEachNeeded) {
   for (const LateOptions& late : kLateness)
     EXPECT_FALSE(differs(train(kNone, late), expected)) << late.late_compute << late.late_exchange;
 
-  // In each step two of every bucket (clipping needs all sums at once: one for them), the votes' and the numbers'; and
-  // the weights' at the end.
+  // In each step two of every bucket (clipping needs all sums at once: one for them) and the votes' two; the numbers'
+  // and the weights'.
   const std::size_t buckets = 3, sums = GetParam().clip_norm ? 1 : buckets;
-  EXPECT_EQ(expected.waits.size(), 2 * (buckets + sums + 2) + 1);
+  EXPECT_EQ(expected.waits.size(), kTrained * (buckets + sums + 2) + 3);
+  EXPECT_EQ(expected.host_numbers.size(), kTrained + 4);
   for (int wait = 0; wait < static_cast<int>(expected.waits.size()); ++wait) {
     const std::string& name = expected.waits[static_cast<std::size_t>(wait)];
     // A sum over one rank, in place, is its gradient whenever it is taken.
-    if (world().ranks.world_size() == 1 && GetParam().wire == Wire::kSame && name.starts_with("exchange")) continue;
+    if (world().ranks.world_size() == 1 && GetParam().wire == Wire::kSame && !name.starts_with("host")) continue;
     bool shows = false;
     for (const LateOptions& late : kLateness) shows = differs(train(wait, late), expected) || shows;
     EXPECT_TRUE(shows) << "wait " << wait << ": " << name;

@@ -76,7 +76,7 @@ class Exchange : public testing::TestWithParam<ExchangeWay> {
     exchanger_->begin_step(++step_, kGlobalSamples, kRate);
     exchanger_->begin_pass(true);
     if (factor) backward(*factor);
-    return exchanger_->finish_step(votes);
+    return test::finish_and_settle(*exchanger_, votes);
   }
 
   std::vector<at::Tensor> weights() const {
@@ -139,7 +139,7 @@ TEST_P(Exchange, PassesOfAStepAddUp) {
     const bool empty = pass == 2 && last_rank();  // it took part in the passes before
     if (!empty) backward(rank() + 1.0);
   }
-  exchanger_->finish_step({});
+  test::finish_and_settle(*exchanger_, {});
   expect_mean(3 * ranks() * (ranks() + 1) / 2.0 - ranks());
 }
 
@@ -173,7 +173,9 @@ TEST_P(Exchange, VotesTravelWithTheGradient) {
 }
 
 TEST_P(Exchange, AFailureOfARankIsEverybodys) {
-  EXPECT_TRUE(step(1.0, {.loss_sum = 1, .failed = last_rank() ? 1 : 0}).failed);
+  StepVotes votes;
+  for (const double part : {1.0, last_rank() ? std::nan("") : 2.0}) votes.loss_sum.add(at::full({}, part, at::kDouble));
+  EXPECT_TRUE(step(1.0, votes).failed) << "a loss that is a tensor";
   const double infinite = std::numeric_limits<double>::infinity();
   EXPECT_TRUE(step(1.0, {.loss_sum = rank() == 0 ? infinite : 1}).failed);
   EXPECT_FALSE(step(1.0, {.loss_sum = 1}).failed);  // and the next step is as ever

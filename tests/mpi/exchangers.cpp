@@ -29,6 +29,11 @@ MadeExchanger make_exchanger(const ExchangeWay& way, ExchangerParts parts, const
   return made;
 }
 
+StepOutcome finish_and_settle(Exchanger& exchanger, const StepVotes& votes) {
+  const auto found = exchanger.finish_step(votes), late = exchanger.settle();
+  return late ? *late : found.value();
+}
+
 HostSums& host_sums() {
   static HostSums sums(world().ranks);
   return sums;

@@ -35,6 +35,9 @@ struct MadeExchanger {
 /// Collective.
 MadeExchanger make_exchanger(const ExchangeWay& way, ExchangerParts parts, const OptimizerSpec& rule);
 
+/// The outcome of this step, however late. Collective.
+StepOutcome finish_and_settle(Exchanger& exchanger, const StepVotes& votes);
+
 /// Over world()'s ranks; made at the first call, on all of them.
 HostSums& host_sums();
 

@@ -56,9 +56,9 @@ class OneRank {
       const test::OracleBatch batch = test::oracle_batch(oracle_, way_.precision, begin, end - begin);
       const at::Tensor loss = loss_sum(model_->forward(batch.inputs), batch.targets);
       loss.backward();
-      votes.loss_sum += loss.item<double>();
+      votes.loss_sum.add(loss);
     }
-    return exchanger_->finish_step(votes).loss;
+    return exchanger_->finish_step(votes).value().loss;
   }
 
   std::vector<Parameter> weights() const { return exchanger_->weights(); }

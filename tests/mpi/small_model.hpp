@@ -13,7 +13,8 @@
 namespace regatta::test {
 
 /// Its gradients are drawn from (rank, step, pass, parameter), and positive: adam makes a whole step of what rounding
-/// leaves where a sum cancels.
+/// leaves where a sum cancels. They do not depend on the weights: so the host, as beside a GPU, never waits for a
+/// device that it does not ask.
 class SmallModel {
  public:
   static constexpr std::int64_t kGlobalSamples = 8;
@@ -24,9 +25,9 @@ class SmallModel {
              Watchdog& watchdog = world().watchdog);
   SmallModel(const ExchangeWay& way, const OptimizerSpec& rule, std::optional<double> clip_norm);
 
-  /// Collective.
-  StepOutcome step(std::int64_t passes = 1, const StepVotes& votes = {});
-  std::vector<at::Tensor> weights() const;
+  /// Collective, all of them. What finish_step returns:
+  std::optional<StepOutcome> step(std::int64_t passes = 1, const StepVotes& votes = {});
+  std::vector<at::Tensor> weights() const;  ///< settled; an outcome in flight is lost
   Exchanger& exchanger() { return *made_.exchanger; }
   LateDevice* device() { return made_.device.get(); }
   const std::vector<Parameter>& parameters() const { return parameters_; }  ///< that a device may be writing

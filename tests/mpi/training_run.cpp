@@ -10,7 +10,6 @@
 
 #include "common/files.hpp"
 #include "jobs/safetensors.hpp"
-#include "jobs/spec_reader.hpp"
 
 namespace regatta::test {
 namespace {
@@ -64,19 +63,6 @@ std::vector<RankRow> read_rows(const fs::path& path, int epoch) {
 }
 
 }  // namespace
-
-Plan plan_for(const std::string& job, int ranks) {
-  const std::string text = job + "configurations:\n  - {name: tested, ranks: " + std::to_string(ranks) + "}\n";
-  const JobSpec spec = read_job_text(text, "job.yaml", REGATTA_SOURCE_DIR);
-  Placement placement;
-  placement.configuration = "tested";
-  placement.pool = "here";
-  placement.ranks = ranks;
-  placement.cores_per_node = ranks;
-  return make_plan(spec, spec.configurations.at(0), placement, index_dataset(spec.data, spec.train.seed), new_run_id(),
-                   {},
-                   /*repeat=*/1, /*attempt=*/1, {});
-}
 
 TrainingRun train(const Json& plan_json, const std::map<std::string, std::string>& environment, Millis deadline) {
   const TemporaryFolder folder;

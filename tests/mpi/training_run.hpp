@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "common/records.hpp"
-#include "jobs/plan.hpp"
+#include "tests/mpi/plan_for.hpp"
 #include "tests/support/process.hpp"
 
 namespace regatta::test {
@@ -28,9 +28,6 @@ struct TrainingRun {
   std::vector<record::Shares> shares;
   std::vector<RankRow> rows;  ///< of the last epoch, by rank
 };
-
-/// A plan with equal shares, placed nowhere in particular. `job` holds everything but the configurations (YAML).
-Plan plan_for(const std::string& job, int ranks);
 
 /// Trains the plan with the wrapped worker, under mpirun when it has more than one rank. `plan_json` is what the
 /// workers get. Throws std::runtime_error with the output when it does not end in order within `deadline`.

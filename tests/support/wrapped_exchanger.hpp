@@ -2,6 +2,7 @@
 // An exchanger around another one, for tests that change one of its parts.
 
 #include <memory>
+#include <optional>
 #include <utility>
 
 #include "worker/exchanger.hpp"
@@ -21,7 +22,8 @@ class WrappedExchanger : public Exchanger {
   }
   void begin_pass(bool last) override { inner_->begin_pass(last); }
   void bucket_ready(int bucket) override { inner_->bucket_ready(bucket); }
-  StepOutcome finish_step(const StepVotes& votes) override { return inner_->finish_step(votes); }
+  std::optional<StepOutcome> finish_step(const StepVotes& votes) override { return inner_->finish_step(votes); }
+  std::optional<StepOutcome> settle() override { return inner_->settle(); }
   void allreduce_now(std::span<double> values) override { inner_->allreduce_now(values); }
   std::vector<Parameter> weights() const override { return inner_->weights(); }
   std::vector<double> take_waits() override { return inner_->take_waits(); }

@@ -83,7 +83,7 @@ class SmallTraining {
       sum.backward();
       loss += sum.item<double>();
     }
-    return exchanger_->finish_step({.loss_sum = loss}).loss;
+    return exchanger_->finish_step({.loss_sum = loss}).value().loss;
   }
 
   std::vector<double> weights() const {
