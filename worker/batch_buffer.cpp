@@ -37,11 +37,6 @@ bool is_aligned(const void* pointer) {
 
 }  // namespace
 
-InputTransform::InputTransform(const Plan& plan, Split split)
-    : normalisation(plan.dataset),
-      augmentation(split == Split::kTrain ? plan.training.data.augment : std::vector<std::string>(), plan.dataset,
-                   plan.training.train.seed) {}
-
 BatchBuffer::BatchBuffer(const Plan& plan, std::int64_t capacity)
     : text_(plan.dataset.is_text()),
       channels_(plan.dataset.channels()),

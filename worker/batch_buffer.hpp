@@ -4,33 +4,15 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
-#include <span>
 #include <vector>
 
 #include "jobs/plan.hpp"
-#include "worker/augmentation.hpp"
+#include "worker/batch_parts.hpp"
 #include "worker/batch_source.hpp"
-#include "worker/normalisation.hpp"
+#include "worker/input_transform.hpp"
 #include "worker/sample_source.hpp"
 
 namespace regatta {
-
-/// From raw bytes to what a model takes. One thread at a time.
-struct InputTransform {
-  /// Training data is augmented as the job says, test data never.
-  InputTransform(const Plan& plan, Split split);
-
-  Normalisation normalisation;
-  Augmentation augmentation;
-};
-
-/// What a batch holds.
-struct BatchContent {
-  int epoch = 0;                      ///< augmentation depends on it
-  std::vector<std::int64_t> samples;  ///< one part of the batch after the other
-  std::vector<std::int64_t> parts;    ///< their sizes
-  std::int64_t global_samples = 0;
-};
 
 /// Owned by one source; one thread at a time.
 class BatchBuffer {
