@@ -1,8 +1,7 @@
 #pragma once
-// The narrow waist between an exchanger and what it runs on: two streams, events between them, copies, memory, and one
+// The narrow waist between a rank and what it trains on: three streams, events between them, copies, memory, and one
 // collective. CUDA with NCCL implements it (cuda/), and so does a double in host memory, whose streams are as late as
-// their waits allow (tests/mpi/late_device.hpp): what an exchanger forgets to wait for shows on a machine without a
-// GPU.
+// their waits allow (tests/mpi/late_device.hpp): what somebody forgets to wait for shows on a machine without a GPU.
 
 #include <ATen/core/Tensor.h>
 
@@ -11,10 +10,11 @@
 
 namespace regatta {
 
-/// What is enqueued on a stream happens in order, some time after the call; between the two only events order anything.
+/// What is enqueued on a stream happens in order, some time after the call; between them only events order anything.
 enum class Stream {
   kCompute,   ///< where the model runs: backward makes gradients on it, forward follows the optimizer on it
   kExchange,  ///< of its own, so that sums travel while backward computes
+  kCopy,      ///< of its own, so that batches arrive meanwhile
 };
 
 /// A point in a stream, made anew by each `record`; what waits for it waits for the latest one at the time of the call.
@@ -33,9 +33,11 @@ class Device {
   /// What tensors that live here are told to be on.
   virtual c10::Device where() const = 0;
 
-  /// (count) in the device's memory, with anything in it.
+  /// (count) in the device's memory, with anything in it. Nobody on any stream uses it any more. Who lets go of it lets
+  /// the compute stream wait first for what other streams do with it: it is used again behind what that has by then.
   virtual at::Tensor memory(std::int64_t count, at::ScalarType type) = 0;
-  /// (count) on the host, where copies reach it without the host's help (pinned), with anything in it.
+  /// (count) on the host, where copies reach it without the host's help (pinned), with anything in it. It may be let go
+  /// of while a copy is in flight.
   virtual at::Tensor host_memory(std::int64_t count, at::ScalarType type) = 0;
 
   /// Tensor operations, launched on the stream: now, or later and on another thread. `work` owns what it uses, and

@@ -18,7 +18,13 @@ namespace regatta::test {
 
 namespace {
 
-constexpr double kPoison = std::numeric_limits<double>::quiet_NaN();
+/// Of a type without NaN: a number that is no index, class or step of any test; for bytes its lowest one.
+constexpr std::int64_t kIntegerPoison = 0x5a5a5aa5;
+
+at::Scalar poison(at::ScalarType type) {
+  if (!at::isIntegralType(type, /*includeBool=*/true)) return std::numeric_limits<double>::quiet_NaN();
+  return type == at::kByte ? kIntegerPoison & 0xff : kIntegerPoison;
+}
 constexpr auto kOtherRanks = std::chrono::microseconds(100);  // between two looks whether they have come
 
 }  // namespace
@@ -45,10 +51,11 @@ struct LateDevice::Queue {
   bool may_end(const Operation& operation) const { return !late || operation.place <= demanded; }
 };
 
-LateDevice::LateDevice(HostSums& sums, const LateOptions& options) : sums_(sums), options_(options), queues_(2) {
+LateDevice::LateDevice(HostSums& sums, const LateOptions& options) : sums_(sums), options_(options), queues_(3) {
   sums_.restart();
   queue(Stream::kCompute).late = options.late_compute;
   queue(Stream::kExchange).late = options.late_exchange;
+  queue(Stream::kCopy).late = options.late_copy;
   thread_ = std::thread([this] { run(); });
 }
 
@@ -62,7 +69,7 @@ LateDevice::~LateDevice() {
 }
 
 at::Tensor LateDevice::memory(std::int64_t count, at::ScalarType type) {
-  return at::full({count}, kPoison, at::TensorOptions(type));
+  return at::full({count}, poison(type), at::TensorOptions(type));
 }
 
 at::Tensor LateDevice::host_memory(std::int64_t count, at::ScalarType type) {
@@ -84,7 +91,7 @@ void LateDevice::copy(Stream stream, const at::Tensor& to, const at::Tensor& fro
   enqueue(stream, {.begin =
                        [flight] {
                          flight->taken = flight->from.clone();
-                         flight->to.fill_(kPoison);
+                         flight->to.fill_(poison(flight->to.scalar_type()));
                          flight->poison = flight->to.clone();
                          return true;
                        },
@@ -106,7 +113,7 @@ void LateDevice::all_reduce_sum(const at::Tensor& values) {
   enqueue(Stream::kExchange, {.begin =
                                   [this, flight] {
                                     sums_.begin(flight->number, flight->values);
-                                    flight->values.fill_(kPoison);
+                                    flight->values.fill_(poison(flight->values.scalar_type()));
                                     flight->poison = flight->values.clone();
                                     return true;
                                   },

@@ -7,7 +7,7 @@
 //              forgotten wait shows every time, by order and not by luck of timing.
 //   in flight  a copy or a sum begins early and ends late. In between its destination holds NaN, and what was written
 //              over its source or its destination is a hazard.
-//   anything   fresh memory is NaN.
+//   anything   fresh memory is NaN, or a number that nobody expects where its type has none.
 //   failing    at a chosen sum: an error, or no end.
 //
 // Sums go over the real ranks (host_sums.hpp).
@@ -27,7 +27,7 @@
 namespace regatta::test {
 
 struct LateOptions {
-  bool late_compute = false, late_exchange = false;
+  bool late_compute = false, late_exchange = false, late_copy = false;
   std::optional<std::int64_t> fails_at = {}, hangs_at = {};  ///< number of the sum, from 0, on this rank
 };
 

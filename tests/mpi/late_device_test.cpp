@@ -47,6 +47,23 @@ TEST(LateDevice, DoesWhatIsLateWhenSomebodyWaits) {
   EXPECT_EQ(value.item<float>(), 2);
 }
 
+TEST(LateDevice, CopiesLateOnAStreamOfTheirOwn) {
+  LateDevice device(host_sums(), {.late_copy = true});
+  const at::Tensor from = at::arange(4, at::kByte), to = device.memory(4, at::kByte), seen = to.clone();
+  EXPECT_FALSE(to.lt(4).any().item<bool>()) << "bytes that nobody expects";
+  device.copy(Stream::kCopy, to, from);
+  const Event copied = device.make_event();
+  device.record(copied, Stream::kCopy);
+  device.launch(Stream::kCompute, [seen, to] { seen.copy_(to); });
+  finish(device, Stream::kCompute);
+  EXPECT_FALSE(seen.lt(4).any().item<bool>());
+  device.wait(Stream::kCompute, copied);
+  device.launch(Stream::kCompute, [seen, to] { seen.copy_(to); });
+  finish(device, Stream::kCompute);
+  EXPECT_TRUE(seen.equal(from));
+  EXPECT_TRUE(device.hazards().empty());
+}
+
 TEST(LateDevice, HoldsNothingUntilItIsComplete) {
   LateDevice device(host_sums(), {.late_exchange = true});
   const at::Tensor sum = at::full({3}, world().ranks.rank() + 1.0, at::kDouble);

@@ -4,8 +4,13 @@
 // not be on its stream yet: nothing is recorded behind it before its state is a success.
 //
 // The exchange stream is this object's own, at the highest priority: blocks of a sum, which are few, are placed before
-// those of backward, which fill the GPU. Tensor operations run where a guard of c10 puts them, so that ATen's kernels,
-// its allocator and our events all mean the same streams.
+// those of backward, which fill the GPU. So is the copy stream, whose copies keep no multiprocessor busy and so need no
+// priority. Tensor operations run where a guard of c10 puts them, so that ATen's kernels, its allocator and our events
+// all mean the same streams.
+//
+// The allocator hands out at once what was let go of, in the order of the compute stream, where all memory is asked
+// for: kernels on it may still be using it. So the other streams wait for that whenever memory is asked for, which is
+// seldom.
 //
 // The barrier before connecting keeps what comes before it (a slow model, a dataset that is still decoded) out of
 // NCCL's own time-outs.
@@ -50,6 +55,9 @@ class NcclDevice final : public Device {
       check_cuda(cudaStreamCreateWithPriority(&own_stream_, cudaStreamNonBlocking, greatest),
                  "cudaStreamCreateWithPriority");
       exchange_ = c10::cuda::getStreamFromExternal(own_stream_, gpu_);
+      check_cuda(cudaStreamCreateWithFlags(&copy_stream_, cudaStreamNonBlocking), "cudaStreamCreateWithFlags");
+      copy_ = c10::cuda::getStreamFromExternal(copy_stream_, gpu_);
+      allotted_ = make_event();
       connect(ranks);
     } catch (...) {
       release();
@@ -64,7 +72,12 @@ class NcclDevice final : public Device {
   c10::Device where() const override { return {c10::kCUDA, gpu_}; }
 
   at::Tensor memory(std::int64_t count, at::ScalarType type) override {
-    return at::empty({count}, at::TensorOptions(type).device(at::kCUDA, gpu_));
+    const c10::cuda::CUDAStreamGuard on(compute_);
+    at::Tensor made = at::empty({count}, at::TensorOptions(type).device(at::kCUDA, gpu_));
+    record(allotted_, Stream::kCompute);
+    wait(Stream::kExchange, allotted_);
+    wait(Stream::kCopy, allotted_);
+    return made;
   }
   at::Tensor host_memory(std::int64_t count, at::ScalarType type) override {
     return at::empty({count}, at::TensorOptions(type).pinned_memory(true));
@@ -169,13 +182,17 @@ class NcclDevice final : public Device {
     if (communicator_ == nullptr) throw CommError("NCCL: the communicator was aborted");
   }
 
-  c10::cuda::CUDAStream stream_of(Stream stream) const { return stream == Stream::kCompute ? compute_ : *exchange_; }
+  c10::cuda::CUDAStream stream_of(Stream stream) const {
+    if (stream == Stream::kCompute) return compute_;
+    return stream == Stream::kExchange ? *exchange_ : *copy_;
+  }
   cudaEvent_t cuda_event(Event event) const { return events_.at(static_cast<std::size_t>(event.number)); }
 
   void release() {
     abort();
     for (const cudaEvent_t event : events_) (void)cudaEventDestroy(event);
     if (own_stream_ != nullptr) (void)cudaStreamDestroy(own_stream_);
+    if (copy_stream_ != nullptr) (void)cudaStreamDestroy(copy_stream_);
   }
 
   c10::DeviceIndex gpu_;
@@ -184,6 +201,9 @@ class NcclDevice final : public Device {
   c10::cuda::CUDAStream compute_;
   cudaStream_t own_stream_ = nullptr;
   std::optional<c10::cuda::CUDAStream> exchange_;  // the same, as ATen knows it
+  cudaStream_t copy_stream_ = nullptr;
+  std::optional<c10::cuda::CUDAStream> copy_;  // likewise
+  Event allotted_;
   ncclComm_t communicator_ = nullptr;
   std::vector<cudaEvent_t> events_;  // by Event's number
 };
