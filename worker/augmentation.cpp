@@ -15,10 +15,6 @@ namespace {
 /// Keeps these draws apart from what else is made of the seed (orders, weights, synthetic data).
 constexpr std::uint64_t kAugmentationStream = 0xa0761d6478bd642fU;
 
-std::int64_t padding_of(std::int64_t size) {
-  return std::max<std::int64_t>(1, size / 8);
-}
-
 /// In [-most, most], from 32 random bits: uneven by less than (2 most + 1) / 2^32.
 std::int64_t symmetric(std::uint64_t bits, std::int64_t most) {
   const auto values = static_cast<std::uint64_t>(2 * most + 1);

@@ -26,12 +26,16 @@ class Augmentation {
 
   /// Does it ever change an image?
   bool active() const { return crop_ || flip_; }
-  /// Uniform over all crops and both directions.
+  /// Uniform over all crops, of at most so many pixels, and both directions.
   Draw draw(std::int64_t epoch, std::int64_t sample) const;
+  std::int64_t most_down() const { return crop_ ? padding_of(height_) : 0; }
+  std::int64_t most_right() const { return crop_ ? padding_of(width_) : 0; }
   /// Row `y` of the result, W x C bytes; valid until the next call, or part of `image`.
   const std::uint8_t* row(const std::uint8_t* image, std::int64_t y, const Draw& draw);
 
  private:
+  static std::int64_t padding_of(std::int64_t size) { return size / 8 > 1 ? size / 8 : 1; }
+
   bool crop_ = false, flip_ = false;
   std::uint64_t key_;
   std::int64_t channels_, height_, width_;

@@ -2,6 +2,7 @@
 // Bytes to normalised numbers, by channel. Torch-free.
 
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include "jobs/dataset_index.hpp"
@@ -24,6 +25,10 @@ class Normalisation {
   void apply(const std::uint8_t* from, std::int64_t count, float* to) const;
   /// In double, as the formula above. Channel c of pixel i goes to to[c * plane + i].
   void apply_planar(const std::uint8_t* from, std::int64_t pixels, std::int64_t plane, double* to) const;
+
+  /// By channel: what `apply` multiplies by, and what it adds.
+  std::span<const float> scale() const { return {scale_.data(), static_cast<std::size_t>(channels_)}; }
+  std::span<const float> shift() const { return {shift_.data(), static_cast<std::size_t>(channels_)}; }
 
  private:
   NormalisationKernel kernel_;
