@@ -21,6 +21,7 @@
 #include "jobs/shares.hpp"
 #include "worker/allocator.hpp"
 #include "worker/attempt_record.hpp"
+#include "worker/device_batches.hpp"
 #include "worker/device_exchanger.hpp"
 #include "worker/failure.hpp"
 #include "worker/hand_plan.hpp"
@@ -214,8 +215,8 @@ class Worker {
     const auto exchanger = make_exchanger(*model, device.get(), clock);
     if (ranks_.world_size() > 1 && spec.batch_norm == BatchNorm::kSync)
       model->share_statistics([&](std::span<double> sums) { exchanger->allreduce_now(sums); });
-    const auto batches = make_batches(data);
-    const auto evaluation = make_evaluation(data);
+    const auto batches = make_batches(data, device.get());
+    const auto evaluation = make_evaluation(data, device.get());
     write_start(*model, *exchanger, kernels.linear, warnings);
     std::optional<HostEnergy> energy;
     if (ranks_.local_rank() == 0) energy.emplace(devices_of_host());
@@ -302,19 +303,25 @@ class Worker {
       if (tensor.trained()) parameters.at(i++).may_be_bf16 = tensor.autocast;
   }
 
-  std::unique_ptr<BatchSource> make_batches(const NodeDataset& data) {
+  std::unique_ptr<BatchSource> make_batches(const NodeDataset& data, Device* device) {
     BeforeBatch before;
     if (wraps_.before_batch)
       before = [hook = wraps_.before_batch, rank = ranks_.rank()](std::int64_t batch) { hook(rank, batch); };
-    auto batches = make_loader(plan_, open_source(plan_, data, Split::kTrain), ranks_.rank(), std::move(before));
+    auto source = open_source(plan_, data, Split::kTrain);
+    auto batches = device != nullptr ? make_device_batches(plan_, std::move(source), ranks_.rank(), *device, watchdog_,
+                                                           std::move(before))
+                                     : make_loader(plan_, std::move(source), ranks_.rank(), std::move(before));
     return wraps_.batches ? wraps_.batches(std::move(batches), plan_, ranks_.rank()) : std::move(batches);
   }
 
   /// Nothing when the job does not evaluate, or has nothing to evaluate on.
-  std::unique_ptr<EvaluationSource> make_evaluation(const NodeDataset& data) {
+  std::unique_ptr<EvaluationSource> make_evaluation(const NodeDataset& data, Device* device) {
     if (plan_.training.train.evaluate == Evaluate::kNever || data.test.count == 0) return nullptr;
-    auto source = make_evaluation_source(plan_, open_source(plan_, data, Split::kTest), ranks_.rank());
-    return wraps_.evaluation ? wraps_.evaluation(std::move(source), ranks_.rank()) : std::move(source);
+    auto source = open_source(plan_, data, Split::kTest);
+    auto batches = device != nullptr
+                       ? make_device_evaluation(plan_, std::move(source), ranks_.rank(), *device, watchdog_)
+                       : make_evaluation_source(plan_, std::move(source), ranks_.rank());
+    return wraps_.evaluation ? wraps_.evaluation(std::move(batches), ranks_.rank()) : std::move(batches);
   }
 
   std::vector<std::string> gather_warnings(const std::vector<std::string>& own) {
