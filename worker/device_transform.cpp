@@ -2,7 +2,7 @@
 // of its image, where its row begins, and its place in the row. Rows and places depend on little (so many pixels down;
 // so many to the right, and mirrored or not), so that each is a row of a small table that the draw chooses. Outside of
 // the image either is so large that the sum lies beyond all images: cut to the number behind the last pixel, which
-// holds zeros. That is seven small launches for any batch; on (B, H, W) numbers work the sum, the cut and the gather.
+// holds zeros. That is six launches for any batch, of which only the sum, the cut and the gather work on (B, H, W).
 //
 // Normalisation multiplies and adds in two launches and not one: a fused multiply-add rounds once, and the same job on
 // CPU ranks, which round twice (normalisation.cpp), would have other numbers. In float64, for oracles, it is the

@@ -1,6 +1,5 @@
 #pragma once
-// Crop, flip and normalisation on the device, as tensor operations: from the bytes of a raw batch to what a model
-// takes.
+// Crop, flip and normalisation on the device, as tensor operations: what a model takes, of the bytes of a raw batch.
 
 #include <ATen/core/Tensor.h>
 

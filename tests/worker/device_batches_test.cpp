@@ -2,6 +2,7 @@
 
 #include "worker/device_batches.hpp"
 
+#include <c10/core/InferenceMode.h>
 #include <gmock/gmock.h>
 
 #include <optional>
@@ -295,6 +296,37 @@ TEST_F(DeviceBatches, GiveMemoryBackBehindTheCopiesIntoIt) {
   batches_.reset();
   device_->finish_compute();
   EXPECT_TRUE(device_->is_complete(*watched_->copied)) << "compute, which uses the memory next, has waited";
+}
+
+// CUDA launches on the calling thread, which evaluates in inference mode, and then trains in the same memory.
+TEST_F(DeviceBatches, MayBeTakenInInferenceModeAndOutsideOfIt) {
+  class OnTheCallingThread final : public test::PassingDevice {
+   public:
+    using PassingDevice::PassingDevice;
+    void launch(Stream, std::function<void()> work) override { work(); }
+    void copy(Stream, const at::Tensor& to, const at::Tensor& from) override {
+      const c10::NoGradGuard no_grad;
+      to.copy_(from);
+    }
+  };
+  Plan plan = test::plan_with_shape(plan_, {3, 9, 8});
+  plan.training.data.augment = {"crop", "flip"};
+  const SmallDataset data(64, plan.dataset.sample_bytes());
+  LateDevice late(host_.sums, {});
+  OnTheCallingThread device(late);
+  const auto expected = make_loader(plan, data.source(), 0);
+  const auto expected_test = make_evaluation_source(plan, data.source(), 0);
+  const auto batches = make_device_batches(plan, data.source(), 0, device, host_.watchdog);
+  const auto evaluation = make_device_evaluation(plan, data.source(), 0, device, host_.watchdog);
+  for (BatchSource* source : {expected.get(), batches.get()}) source->start_epoch(1);
+  const auto expect_equal = [](const Batch& found, const Batch& oracle) {
+    EXPECT_TRUE(seen_on_host(found).equals(seen_on_host(oracle)));
+  };
+  for (std::int64_t b = 0; b < 4; ++b) {
+    const c10::InferenceMode inference(b % 2 == 0);
+    expect_equal(batches->next(), expected->next());
+    expect_equal(evaluation->batch(b), expected_test->batch(b));
+  }
 }
 
 TEST_F(DeviceBatches, EndAWaitForACopyAtTheDeadline) {

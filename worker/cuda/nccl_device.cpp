@@ -9,8 +9,8 @@
 // all mean the same streams.
 //
 // The allocator hands out at once what was let go of, in the order of the compute stream, where all memory is asked
-// for: kernels on it may still be using it. So the other streams wait for that whenever memory is asked for, which is
-// seldom.
+// for: kernels on it may still be using it. So the other streams wait for that whenever memory is asked for, a few
+// times before the first step.
 //
 // The barrier before connecting keeps what comes before it (a slow model, a dataset that is still decoded) out of
 // NCCL's own time-outs.
