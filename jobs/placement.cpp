@@ -31,12 +31,16 @@ int ranks_per_node(const ConfigurationSpec& configuration, const PoolCapacity& p
   return configuration.backend == Backend::kNccl ? pool.gpus_per_node : pool.cores_per_node / configuration.threads;
 }
 
+std::string offer_of(const PoolCapacity& pool, int slots, const std::string& noun) {
+  return "pool \"" + pool.name + "\" (" + counted(pool.nodes, "node") + " with " + counted(slots, noun) +
+         (pool.nodes == 1 ? ")" : " each)");
+}
+
 void refuse_without_slots(const JobSpec& job, const ConfigurationSpec& configuration, const PoolCapacity& pool) {
   const std::string path = path_of(job, configuration);
   const bool gpus = configuration.backend == Backend::kNccl;
-  const std::string offer = "pool \"" + pool.name + "\" (" + counted(pool.nodes, "node") + " with " +
-                            counted(gpus ? pool.gpus_per_node : pool.cores_per_node, gpus ? "GPU" : "core") +
-                            (pool.nodes == 1 ? ")" : " each)");
+  const std::string offer =
+      gpus ? offer_of(pool, pool.gpus_per_node, "GPU") : offer_of(pool, pool.cores_per_node, "core");
   if (!gpus && configuration.threads > pool.cores_per_node)
     refuse(job, path + ".threads",
            "expected at most " + counted(pool.cores_per_node, "thread") + " a rank in " + offer + ", found " +
@@ -52,15 +56,57 @@ void refuse_without_slots(const JobSpec& job, const ConfigurationSpec& configura
              : "lower ranks or threads, choose a larger pool, or set oversubscribe: true in the pool");
 }
 
+/// The fewest nodes, not below `nodes`, that have cores for the CPU ranks beside those on GPUs, which fill one node
+/// after the other and take a core each. Where the pool has too few it is refused, or all of it is taken.
+int nodes_beside_gpus(const JobSpec& job, const ConfigurationSpec& configuration, const PoolCapacity& pool, int nodes) {
+  std::int64_t room = 0;
+  int on_gpus = *configuration.ranks;
+  for (int node = 0; node < pool.nodes; ++node) {
+    const int here = std::min(on_gpus, pool.gpus_per_node);
+    on_gpus -= here;
+    room += std::max(0, pool.cores_per_node - here) / configuration.threads;
+    if (node + 1 >= nodes && room >= configuration.cpu_ranks) return node + 1;
+  }
+  if (!pool.oversubscribe)
+    refuse(job, path_of(job, configuration) + ".cpu_ranks",
+           "expected at most " + counted(room, "rank") + " of " + counted(configuration.threads, "thread") + " in " +
+               offer_of(pool, pool.cores_per_node, "core") + " beside " + counted(*configuration.ranks, "rank") +
+               " on GPUs, which take a core each, found " + std::to_string(configuration.cpu_ranks),
+           "lower cpu_ranks or threads, choose a larger pool, or set oversubscribe: true in the pool");
+  return pool.nodes;
+}
+
+/// Disjoint, in order; empty where they do not suffice: pinning would make some ranks share cores and leave others
+/// alone.
+std::vector<std::vector<int>> deal_cores(const Placement& placement, const std::vector<int>& cores) {
+  std::vector<std::vector<int>> dealt;
+  auto next = cores.begin();
+  for (int rank = 0; rank < placement.ranks; ++rank) {
+    const int threads = threads_of(placement, rank);
+    if (cores.end() - next < threads) return {};
+    dealt.emplace_back(next, next + threads);
+    next += threads;
+  }
+  return dealt;
+}
+
 }  // namespace
+
+bool is_gpu_rank(const Placement& placement, int rank) {
+  return placement.backend == Backend::kNccl && rank < placement.ranks - placement.cpu_ranks;
+}
+
+int threads_of(const Placement& placement, int rank) {
+  return placement.cpu_ranks > 0 && is_gpu_rank(placement, rank) ? 1 : placement.threads;
+}
 
 Placement place(const JobSpec& job, const ConfigurationSpec& configuration, const PoolCapacity& pool) {
   REGATTA_ENSURE(configuration.pool == pool.name, "a configuration placed in another pool");
   REGATTA_ENSURE(configuration.threads >= 1 && pool.nodes >= 1 && pool.cores_per_node >= 1,
                  "sizes that nobody checked");
   REGATTA_ENSURE(configuration.ranks, "ranks: auto that nobody decided");
-  const int ranks = *configuration.ranks, threads = configuration.threads;
-  REGATTA_ENSURE(ranks >= 1, "ranks that nobody checked");
+  const int ranks = *configuration.ranks;
+  REGATTA_ENSURE(ranks >= 1 && configuration.cpu_ranks >= 0, "ranks that nobody checked");
   const int per_node = ranks_per_node(configuration, pool);
   const bool fits = std::int64_t{pool.nodes} * per_node >= ranks;
   const bool on_gpus = configuration.backend == Backend::kNccl;
@@ -73,18 +119,16 @@ Placement place(const JobSpec& job, const ConfigurationSpec& configuration, cons
   placement.pool = pool.name;
   placement.backend = configuration.backend;
   placement.nodes = fits ? (ranks + per_node - 1) / per_node : std::min(pool.nodes, ranks);
-  placement.ranks = ranks;
-  placement.threads = threads;
+  placement.cpu_ranks = on_gpus ? configuration.cpu_ranks : 0;
+  if (placement.cpu_ranks > 0) placement.nodes = nodes_beside_gpus(job, configuration, pool, placement.nodes);
+  placement.ranks = ranks + placement.cpu_ranks;
+  placement.threads = configuration.threads;
   placement.cores_per_node = pool.cores_per_node;
   placement.gpus_per_node = on_gpus ? pool.gpus_per_node : 0;
   placement.contended = !fits && on_gpus;
   if (pool.host_cores.empty()) return placement;
-  const std::int64_t wanted = std::int64_t{ranks} * threads;
-  const bool crowded = wanted > static_cast<std::int64_t>(pool.host_cores.size());
-  placement.contended |= crowded;
-  if (crowded) return placement;  // pinning would make some ranks share cores and leave others alone
-  for (auto core = pool.host_cores.begin(); placement.cores.size() < static_cast<std::size_t>(ranks); core += threads)
-    placement.cores.emplace_back(core, core + threads);
+  placement.cores = deal_cores(placement, pool.host_cores);
+  placement.contended |= placement.cores.empty();
   return placement;
 }
 
@@ -94,8 +138,9 @@ const ConfigurationSpec& choose_configuration(const JobSpec& job, const std::opt
   std::vector<const ConfigurationSpec*> matching;
   for (const ConfigurationSpec& configuration : job.configurations) {
     list += (list.empty() ? "" : ", ") + configuration.name + " (" +
-            (configuration.ranks ? counted(*configuration.ranks, "rank") : "auto") + ")";
-    if (name ? configuration.name == *name : configuration.ranks == world_size) matching.push_back(&configuration);
+            (configuration.ranks ? counted(*configuration.world_size(), "rank") : "auto") + ")";
+    if (name ? configuration.name == *name : configuration.world_size() == world_size)
+      matching.push_back(&configuration);
   }
   if (!name && matching.empty())
     for (const ConfigurationSpec& configuration : job.configurations)
@@ -104,10 +149,10 @@ const ConfigurationSpec& choose_configuration(const JobSpec& job, const std::opt
   const std::string advice = "configurations: " + list;
   if (name && matching.empty())
     refuse(job, "configurations", "expected --config to name a configuration, found \"" + *name + "\"", advice);
-  if (name && matching.front()->ranks.value_or(world_size) != world_size)
+  if (name && matching.front()->world_size().value_or(world_size) != world_size)
     refuse(job, path_of(job, *matching.front()) + ".ranks",
            "expected as many ranks as were started, which is " + std::to_string(world_size) + ", found " +
-               std::to_string(*matching.front()->ranks),
+               std::to_string(*matching.front()->world_size()),
            "start as many ranks as the configuration has (mpirun -np), or choose another; " + advice);
   if (matching.empty())
     refuse(job, "configurations", "expected a configuration with " + started + ", as many as were started, found none",

@@ -6,8 +6,9 @@
 //              key}: dataset_index_json.cpp; of an image folder the files stand in manifest.tsv beside plan.json
 //   data_placement  node_shared (decoded once a node) | streamed (read sample by sample); absent means node_shared
 //   weights    {path, bytes, xxh3} of the file that training starts from, or null
-//   placement  {configuration, pool, backend, nodes, ranks, threads, cores_per_node, gpus_per_node, contended, cores};
-//              absent gpus_per_node means 0
+//   placement  {configuration, pool, backend, nodes, ranks, threads, cpu_ranks, cores_per_node, gpus_per_node,
+//              contended, cores}; ranks are all, of which the last cpu_ranks run on cores beside GPUs; absent
+//              gpus_per_node and cpu_ranks mean 0
 //   shares     [weight by rank], of the first step
 //   share_changes  null: as training.train.shares says; or [{from_step, weights}], the `shares` lines of a journal, for
 //              the same bits again; absent means null
@@ -84,6 +85,7 @@ Json to_json(const Placement& placement) {
           {"nodes", placement.nodes},
           {"ranks", placement.ranks},
           {"threads", placement.threads},
+          {"cpu_ranks", placement.cpu_ranks},
           {"cores_per_node", placement.cores_per_node},
           {"gpus_per_node", placement.gpus_per_node},
           {"contended", placement.contended},
@@ -102,6 +104,11 @@ Placement placement_from_json(const Json& json) {
   placement.gpus_per_node = json_maybe<int>(json, "gpus_per_node").value_or(0);
   if (placement.gpus_per_node < (placement.backend == Backend::kNccl ? 1 : 0))
     json_bad("gpus_per_node", "GPUs, for backend nccl", std::to_string(placement.gpus_per_node));
+  placement.cpu_ranks = json_maybe<int>(json, "cpu_ranks").value_or(0);
+  const int most_beside = placement.backend == Backend::kNccl ? placement.ranks - 1 : 0;
+  if (placement.cpu_ranks < 0 || placement.cpu_ranks > most_beside)
+    json_bad("cpu_ranks", "0 to " + std::to_string(most_beside) + ", beside ranks on GPUs",
+             std::to_string(placement.cpu_ranks));
   placement.contended = json_get<bool>(json, "contended");
   placement.cores = read_cores(json, placement.ranks, placement.nodes);
   if (placement.nodes > placement.ranks)

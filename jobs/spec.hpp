@@ -145,10 +145,13 @@ struct ConfigurationSpec {
   std::string pool = "here";
   Backend backend = Backend::kMpi;
   std::optional<int> ranks;  ///< nothing: auto
-  int threads = 1;           ///< per rank
+  int threads = 1;           ///< per rank; with cpu_ranks per CPU rank
+  int cpu_ranks = 0;         ///< on cores, beside `ranks` on GPUs
   TrainSpec train;
   StopSpec stop;
   bool operator==(const ConfigurationSpec&) const = default;
+
+  std::optional<int> world_size() const { return ranks ? std::optional(*ranks + cpu_ranks) : std::nullopt; }
 };
 
 /// What one run trains: all that must be equal for two runs to be the same training.

@@ -275,6 +275,7 @@ JobId job_id(const JobSpec& job) {
                                       {"backend", to_text(configuration.backend)},
                                       {"ranks", or_word(configuration.ranks, "auto")},
                                       {"threads", configuration.threads},
+                                      {"cpu_ranks", configuration.cpu_ranks},
                                       {"train", train_json(configuration.train)},
                                       {"stop", stop_json(configuration.stop)}});
   return JobId{xxh3_hex(json.dump())};

@@ -162,6 +162,7 @@ void read_configuration(YamlMap& map, ConfigurationSpec& out) {
   map.word("backend", "backend", out.backend, kBackends);
   map.integer("ranks", out.ranks, "auto").required("write ranks: 2, for example").at_least(1).at_most(kMostRanks);
   map.integer("threads", out.threads).at_least(1).at_most(kMostThreads);
+  map.integer("cpu_ranks", out.cpu_ranks).at_least(0).at_most(kMostRanks);
   map.section("train", [&](YamlMap& below) { read_train(below, out.train, false); });
   map.section("stop", [&](YamlMap& below) { read_stop(below, out.stop); });
 }
@@ -188,6 +189,17 @@ void read_job(YamlMap& map, JobSpec& job, const fs::path& folder) {
   job.model = with_default_sizes(job.model);
 }
 
+/// Nobody wants a GPU to wait for a core that has as many samples. Statistics of a rank's own would follow the clock.
+void default_shares(JobSpec& job, const SourcePositions& source) {
+  if (source.written("train.shares")) return;
+  for (std::size_t i = 0; i < job.configurations.size(); ++i) {
+    ConfigurationSpec& configuration = job.configurations[i];
+    const bool written = source.written("configurations[" + std::to_string(i) + "].train.shares");
+    if (configuration.cpu_ranks > 0 && configuration.train.batch_norm == BatchNorm::kSync && !written)
+      configuration.train.shares = ShareRule::kMeasured;
+  }
+}
+
 }  // namespace
 
 JobSpec read_job_text(const std::string& text, const std::string& name, const fs::path& folder,
@@ -195,6 +207,7 @@ JobSpec read_job_text(const std::string& text, const std::string& name, const fs
   YamlFile file = parse_yaml(text, name, overrides);
   JobSpec job;
   read_map(file, [&](YamlMap& map) { read_job(map, job, fs::absolute(folder)); });
+  default_shares(job, file.findings.positions());
   if (file.root.kind == YamlNode::Kind::kMap) check_rules(job, file.findings);  // nothing was read otherwise
   file.findings.throw_if_any();
   job.source = file.findings.positions();

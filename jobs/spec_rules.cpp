@@ -17,9 +17,9 @@ namespace {
 class ConfigurationRules {
  public:
   ConfigurationRules(const ConfigurationSpec& configuration, std::string path, Findings& findings)
-      : train_(configuration.train),
+      : row_(configuration),
+        train_(configuration.train),
         stop_(configuration.stop),
-        backend_(configuration.backend),
         path_(std::move(path)),
         findings_(findings) {}
 
@@ -30,6 +30,7 @@ class ConfigurationRules {
     check_exchange();
     check_shares();
     check_backend();
+    check_cpu_ranks();
   }
 
  private:
@@ -120,16 +121,38 @@ class ConfigurationRules {
 
   void check_backend() {
     const std::string backend = path_.empty() ? "backend" : path_ + ".backend";
-    if (findings_.touched(backend) || backend_ == Backend::kNccl) return;
+    if (findings_.touched(backend) || row_.backend == Backend::kNccl) return;
     need(train_.precision != Precision::kFp16, {"train.precision"},
          "fp16 runs on GPUs only (expected backend: nccl, found mpi)", "write precision: fp32, or backend: nccl");
     need(!train_.tf32, {"train.tf32"}, "tf32 runs on GPUs only (expected backend: nccl, found mpi)",
          "write tf32: false, or backend: nccl");
   }
 
+  void check_cpu_ranks() {
+    if (row_.cpu_ranks == 0) return;
+    need(row_.backend == Backend::kNccl, {"cpu_ranks", "backend"},
+         "ranks beside those on GPUs, and there are none (expected backend: nccl, found mpi)",
+         "write backend: nccl, or count them in ranks");
+    need(row_.ranks.has_value(), {"cpu_ranks", "ranks"},
+         "needs to know what it stands beside (expected a number of ranks, found auto)", "write ranks: 2, for example");
+    need(row_.world_size().value_or(0) <= kMostRanks, {"cpu_ranks", "ranks"},
+         fmt::format("too many ranks (expected at most {} with those on GPUs, found {})", kMostRanks,
+                     row_.world_size().value_or(0)),
+         "lower ranks or cpu_ranks");
+    need(train_.precision != Precision::kAuto, {"cpu_ranks", "train.precision"},
+         "trials have equal shares, which say nothing about ranks that are so unequal (expected a precision, found "
+         "auto)",
+         "write train.precision: fp32 or bf16");
+    const std::string advice = "leave it out, or leave out cpu_ranks";
+    need(train_.precision != Precision::kFp16, {"cpu_ranks", "train.precision"},
+         "CPU ranks have no fp16 (expected train.precision: fp32, bf16 or fp64, found fp16)", advice);
+    need(!train_.tf32, {"cpu_ranks", "train.tf32"},
+         "which samples tf32 rounds would follow the clock (expected train.tf32: false, found true)", advice);
+  }
+
+  const ConfigurationSpec& row_;
   const TrainSpec& train_;
   const StopSpec& stop_;
-  Backend backend_;
   std::string path_;
   Findings& findings_;
 };

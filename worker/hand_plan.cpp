@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <map>
 #include <set>
+#include <utility>
 
 #include "cluster/inventory.hpp"
 #include "common/files.hpp"
@@ -18,7 +19,7 @@ namespace {
 /// What the ranks of a launch have on their hosts.
 struct Host {
   std::set<int> cores;  // that a rank may run on
-  int ranks = 0;
+  int gpu_ranks = 0;
 };
 
 struct Hosts {
@@ -27,20 +28,22 @@ struct Hosts {
   int most_cores = 1;    // that a host really has
   int most_gpus = 0;     // that a host has, or ranks where they share them
 
-  explicit Hosts(const std::vector<RankSite>& sites) {
+  /// `gpu_ranks`: the first of them, as far as they are on GPUs.
+  Hosts(const std::vector<RankSite>& sites, int gpu_ranks) {
     for (const auto& site : sites) {
       Host& host = by_name[site.host];
-      ++host.ranks;
+      if (gpu_ranks-- > 0) ++host.gpu_ranks;
       for (const int core : site.cores) disjoint &= host.cores.insert(core).second;
       most_cores = std::max(most_cores, site.host_cores);
-      most_gpus = std::max({most_gpus, site.gpus, host.ranks});
+      most_gpus = std::max({most_gpus, site.gpus, host.gpu_ranks});
     }
   }
-  bool crowded(int threads) const {
-    return std::any_of(by_name.begin(), by_name.end(), [&](const auto& entry) {
-      const Host& host = entry.second;
-      return static_cast<std::size_t>(host.ranks) * static_cast<std::size_t>(threads) > host.cores.size();
-    });
+  bool crowded(const std::vector<RankSite>& sites, const Placement& placement) const {
+    std::map<std::string, std::size_t> threads;
+    for (std::size_t rank = 0; rank < sites.size(); ++rank)
+      threads[sites[rank].host] += static_cast<std::size_t>(threads_of(placement, static_cast<int>(rank)));
+    return std::any_of(threads.begin(), threads.end(),
+                       [&](const auto& entry) { return entry.second > by_name.at(entry.first).cores.size(); });
   }
 };
 
@@ -72,7 +75,7 @@ RankSite decode_site(const std::string& text) {
 
 Placement place_by_hand(const JobSpec& job, const ConfigurationSpec& configuration, const std::vector<RankSite>& sites,
                         bool launched) {
-  const Hosts hosts(sites);
+  const Hosts hosts(sites, static_cast<int>(sites.size()) - configuration.cpu_ranks);
   const int nodes = static_cast<int>(hosts.by_name.size());
   PoolCapacity pool{.name = configuration.pool,
                     .nodes = nodes,
@@ -85,13 +88,13 @@ Placement place_by_hand(const JobSpec& job, const ConfigurationSpec& configurati
   }
   Placement placement = place(job, configuration, pool);
   placement.nodes = nodes;  // place() packs the ranks, the launcher may have spread them
-  placement.contended = hosts.crowded(placement.threads);
-  const auto enough = [&](const RankSite& site) {
-    return site.cores.size() >= static_cast<std::size_t>(placement.threads);
-  };
+  placement.contended = hosts.crowded(sites, placement);
+  bool enough = true;
+  for (std::size_t rank = 0; rank < sites.size(); ++rank)
+    enough &= std::cmp_greater_equal(sites[rank].cores.size(), threads_of(placement, static_cast<int>(rank)));
   if (!launched) {
     placement.cores.clear();
-  } else if (hosts.disjoint && std::all_of(sites.begin(), sites.end(), enough)) {
+  } else if (hosts.disjoint && enough) {
     placement.cores.clear();
     for (const auto& site : sites) placement.cores.push_back(site.cores);
   }
@@ -102,7 +105,7 @@ HandJob read_by_hand(const WorkerOptions& options, const std::vector<RankSite>& 
   HandJob read{.job = read_job_file(*options.job)};
   if (auto findings = unsupported(read.job); !findings.empty()) throw ConfigError(std::move(findings));
   read.configuration = choose_configuration(read.job, options.configuration, static_cast<int>(sites.size()));
-  read.configuration.ranks = static_cast<int>(sites.size());
+  read.configuration.ranks = static_cast<int>(sites.size()) - read.configuration.cpu_ranks;
   if (read.configuration.train.precision == Precision::kAuto)
     throw ConfigError({read.job.source.finding(
         own_or_job_key(read, "train.precision"),

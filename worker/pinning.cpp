@@ -30,7 +30,7 @@ std::vector<std::string> take_place(const Placement& placement, int rank) {
     const std::string trouble = pin(placement.cores.at(static_cast<std::size_t>(rank)), rank);
     if (!trouble.empty()) warnings.push_back(trouble);
   }
-  at::set_num_threads(placement.threads);
+  at::set_num_threads(threads_of(placement, rank));
   at::set_num_interop_threads(1);
   if (placement.contended && rank == 0)
     warnings.push_back(fmt::format("{} ranks x {} threads share fewer cores: times are not comparable (contended)",

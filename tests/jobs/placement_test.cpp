@@ -153,6 +153,57 @@ TEST(Placement, RanksOnGpusTakeGpusForSlots) {
   EXPECT_EQ(place(job, job.configurations[2], gpus).gpus_per_node, 0) << "not on GPUs";
 }
 
+ConfigurationSpec mixed(const std::string& name, int gpu_ranks, int cpu_ranks, int threads = 1) {
+  ConfigurationSpec spec = configuration(name, gpu_ranks, threads, Backend::kNccl);
+  spec.cpu_ranks = cpu_ranks;
+  return spec;
+}
+
+TEST(Placement, CpuRanksTakeTheCoresThatGpusLeave) {
+  PoolCapacity node = pool(1, 8, false, {0, 1, 2, 3, 4, 5, 6, 7});
+  node.gpus_per_node = 2;
+  const JobSpec job = job_with({mixed("a", 2, 3, 2), mixed("b", 1, 0, 4)});
+  const Placement placement = place(job, job.configurations[0], node);
+  EXPECT_EQ(placement.ranks, 5);
+  EXPECT_EQ(placement.cpu_ranks, 3);
+  EXPECT_EQ(placement.threads, 2);
+  EXPECT_EQ(placement.gpus_per_node, 2);
+  EXPECT_FALSE(placement.contended);
+  EXPECT_EQ(placement.cores, (Cores{{0}, {1}, {2, 3}, {4, 5}, {6, 7}}));
+  for (int rank = 0; rank < 5; ++rank) {
+    EXPECT_EQ(is_gpu_rank(placement, rank), rank < 2) << rank;
+    EXPECT_EQ(threads_of(placement, rank), rank < 2 ? 1 : 2) << rank;
+  }
+  const Placement alone = place(job, job.configurations[1], node);
+  EXPECT_TRUE(is_gpu_rank(alone, 0));
+  EXPECT_EQ(threads_of(alone, 0), 4) << "as it says";
+  const JobSpec on_cores = job_with({configuration("c", 2)});
+  EXPECT_FALSE(is_gpu_rank(place(on_cores, on_cores.configurations[0], node), 0));
+
+  node.host_cores = {0, 1, 2};
+  const Placement crowded = place(job, job.configurations[0], node);
+  EXPECT_TRUE(crowded.contended && crowded.cores.empty());
+  PoolCapacity nodes = pool(4, 4);
+  nodes.gpus_per_node = 2;
+  EXPECT_EQ(place(job, job.configurations[0], nodes).nodes, 2) << "one rank beside the GPUs, two on the next node";
+}
+
+TEST(Placement, TooManyCpuRanksAreRefusedBesideTheGpus) {
+  PoolCapacity node = pool(1, 8);
+  node.gpus_per_node = 2;
+  const JobSpec job = job_with({mixed("a", 2, 4, 2)});
+  try {
+    place(job, job.configurations[0], node);
+    ADD_FAILURE() << "placed";
+  } catch (const ConfigError& error) {
+    EXPECT_THAT(error.what(),
+                HasSubstr("configurations[0].cpu_ranks: expected at most 3 ranks of 2 threads in pool \"pool\" (1 node "
+                          "with 8 cores) beside 2 ranks on GPUs, which take a core each, found 4"));
+  }
+  node.oversubscribe = true;
+  EXPECT_EQ(place(job, job.configurations[0], node).nodes, 1);
+}
+
 TEST(Placement, HugeOversubscriptionIsOnlyContended) {
   const JobSpec job = job_with({configuration("a", 100'000, 100'000)});
   EXPECT_TRUE(place(job, job.configurations[0], pool(1, 2, true, {0, 1})).contended);
@@ -164,6 +215,14 @@ struct Chosen {
   std::string chosen;                // or
   std::vector<std::string> message;  // of the refusal
 };
+
+TEST(ChooseConfiguration, CountsCpuRanksBesideGpus) {
+  const JobSpec job = job_with({mixed("mixed", 2, 6), configuration("two", 2)});
+  EXPECT_EQ(choose_configuration(job, {}, 8).name, "mixed");
+  EXPECT_EQ(choose_configuration(job, {}, 2).name, "two");
+  EXPECT_EQ(choose_configuration(job, "mixed", 8).name, "mixed");
+  EXPECT_THROW(choose_configuration(job, "mixed", 2), ConfigError);
+}
 
 TEST(ChooseConfiguration, Table) {
   const JobSpec job = job_with(

@@ -108,6 +108,20 @@ TEST(Plan, RoundTrip) {
   expect_equal(plan_from_json(through_text(to_json(plan))), plan);
 }
 
+TEST(Plan, HasAShareForEveryRankOfBothKinds) {
+  JobSpec job = tiny_job();
+  ConfigurationSpec& configuration = job.configurations[1];
+  configuration.backend = Backend::kNccl;
+  configuration.cpu_ranks = 3;
+  const Placement placement = place(job, configuration, {"here", 1, 8, 2, false, {}});
+  const Plan plan = make_plan(job, configuration, placement, index_dataset(job.data, 1), kRun, {}, 1, 1, {});
+  EXPECT_EQ(plan.shares, (std::vector<std::int64_t>{1, 1, 1, 1, 1}));
+  expect_equal(plan_from_json(through_text(to_json(plan))), plan);
+  Json old = to_json(plan);
+  old["placement"].erase("cpu_ranks");
+  EXPECT_EQ(plan_from_json(old).placement.cpu_ranks, 0);
+}
+
 TEST(Plan, CoresOfDifferentNodesMayHaveOneNumber) {
   Plan plan = tiny_plan();
   plan.placement.nodes = 2;
@@ -181,6 +195,8 @@ TEST(Plan, DamageNamesTheKey) {
       {"/training/train/accumulate", "2147483648", {"training: train.accumulate: expected 1 to the batch"}},
       {"/training/train/optimizer/lr", "-1", {"training: train.optimizer.lr: expected a number above 0"}},
       {"/training/stop/epochs", "0", {"training: stop.epochs: expected at least 1"}},
+      {"/placement/cpu_ranks", "1", {"placement: cpu_ranks: expected 0 to 0, beside ranks on GPUs, found 1"}},
+      {"/placement/cpu_ranks", "-1", {"placement: cpu_ranks: expected 0 to 0"}},
       {"/placement/threads", "0", {"placement: threads: expected at least 1"}},
       {"/placement/nodes", "3", {"placement: nodes: expected at most as many as there are ranks, 2, found 3"}},
       {"/placement/contended", "1", {"placement: contended: wrong type"}},

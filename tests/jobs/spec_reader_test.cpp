@@ -106,6 +106,25 @@ TEST(SpecReader, TheExamplesAreRightAndDoWhatTheySay) {
   EXPECT_EQ(jobs, 3);
 }
 
+TEST(SpecReader, CpuRanksBesideGpusGoByMeasuredSpeed) {
+  const auto shares = [](const std::string& train, const std::string& row) {
+    const JobSpec job = read("name: a\nmodel: {kind: mlp}\ndata: {format: idx, path: mnist}\ntrain: {batch: 8" + train +
+                             "}\nstop: {epochs: 1}\nconfigurations: [{name: a, backend: nccl, ranks: 2" + row + "}]\n");
+    return job.configurations.at(0).train.shares;
+  };
+  EXPECT_EQ(shares("", ", cpu_ranks: 6, threads: 1"), ShareRule::kMeasured);
+  EXPECT_EQ(shares("", ", cpu_ranks: 0"), ShareRule::kEqual);
+  EXPECT_EQ(shares(", shares: equal", ", cpu_ranks: 6"), ShareRule::kEqual) << "as written";
+  EXPECT_EQ(shares("", ", cpu_ranks: 6, train: {shares: equal}"), ShareRule::kEqual) << "as written";
+  EXPECT_EQ(shares(", batch_norm: local", ", cpu_ranks: 6"), ShareRule::kEqual) << "the only ones";
+  const JobSpec job = read(
+      "name: a\nmodel: {kind: mlp}\ndata: {format: idx, path: mnist}\ntrain: {batch: 8}\n"
+      "stop: {epochs: 1}\nconfigurations: [{name: a, backend: nccl, ranks: 2, cpu_ranks: 6}]\n");
+  EXPECT_EQ(job.configurations[0].ranks, 2);
+  EXPECT_EQ(job.configurations[0].cpu_ranks, 6);
+  EXPECT_EQ(job.configurations[0].world_size(), 8);
+}
+
 TEST(SpecReader, SharesAreTheConfigurationsToo) {
   const JobSpec job = read(
       "name: a\nmodel: {kind: mlp}\ndata: {format: idx, path: ../mnist}\ntrain: {batch: 8, shares: measured}\n"
