@@ -30,14 +30,6 @@ Wide nanoseconds(double seconds) {
   return counted_time(seconds).count();
 }
 
-/// A slot is a core, or for ranks on GPUs a GPU.
-std::int64_t slots_taken(const Holding& holding) {
-  return holding.gpus_per_node > 0 ? holding.ranks : std::int64_t{holding.ranks} * holding.threads;
-}
-int slots_of_node(const Holding& holding) {
-  return holding.gpus_per_node > 0 ? holding.gpus_per_node : holding.cores_per_node;
-}
-
 /// Sums each phase over the epochs; what an epoch's wall time has beyond its phases is `other`.
 std::array<Wide, kPhases> phase_times(const std::vector<record::Epoch>& epochs) {
   std::array<Wide, kPhases> times{};
@@ -84,10 +76,18 @@ Duration counted_time(double seconds) {
   return seconds > 0 ? from_seconds(std::min(seconds, kLongestSeconds)) : Duration{0};
 }
 
+SlotShare slot_share(const Holding& holding) {
+  const bool on_gpus = holding.gpus_per_node > 0;
+  const std::int64_t on_cores = on_gpus ? holding.cpu_ranks : holding.ranks;
+  const SlotShare cores{on_cores * holding.threads, holding.cores_per_node};
+  if (!on_gpus) return cores;
+  const SlotShare gpus{holding.ranks - holding.cpu_ranks, holding.gpus_per_node};
+  return Wide(cores.taken) * gpus.of_node > Wide(gpus.taken) * cores.of_node ? cores : gpus;
+}
+
 NanoUsd holding_cost(const Price& price, const Holding& holding, Duration held) {
   const bool whole_nodes = price.billing == Billing::kNode;
-  const std::int64_t numerator = whole_nodes ? holding.nodes : slots_taken(holding);
-  const std::int64_t denominator = whole_nodes ? 1 : slots_of_node(holding);
+  const auto [numerator, denominator] = whole_nodes ? SlotShare{holding.nodes, 1} : slot_share(holding);
   constexpr Wide kMostTime = Wide(1) << 79;  // cost_of() multiplies the time with the numerator in 80 bits
   const Duration time{
       static_cast<std::int64_t>(std::clamp<Wide>(held.count(), 0, kMostTime / std::max<std::int64_t>(numerator, 1)))};

@@ -1,6 +1,7 @@
 #pragma once
 // From held seconds to money. Every formula stands in METRICS.md first. Pure functions; parts sum to the nano-dollar.
 
+#include <cstdint>
 #include <string>
 #include <utility>
 #include <vector>
@@ -18,12 +19,22 @@ Duration counted_time(double seconds);
 struct Holding {
   int nodes = 1, ranks = 1, threads = 1, cores_per_node = 1;
   int gpus_per_node = 0;  ///< of ranks on GPUs: then a rank's slot is a GPU
+  int cpu_ranks = 0;      ///< of `ranks`, on cores beside those on GPUs; `threads` are theirs then
 };
+
+/// What the ranks take of a node's slots, as a fraction; more than 1 on several nodes. Of both kinds of rank the larger
+/// share (METRICS.md, section 2).
+struct SlotShare {
+  std::int64_t taken = 1, of_node = 1;
+  double value() const { return static_cast<double>(taken) / static_cast<double>(of_node); }
+};
+SlotShare slot_share(const Holding& holding);
 
 inline constexpr NanoUsd kMostCost{100'000'000LL * 1'000'000'000};  // a hundred million USD; sums of 90 such fit
 
 /// Cost of holding it for `held`: node billing = rate x nodes x time; slot billing = rate x ranks x threads /
-/// cores_per_node x time, on GPUs ranks / gpus_per_node x time. More than kMostCost counts as kMostCost.
+/// cores_per_node x time, on GPUs ranks / gpus_per_node x time, with both kinds the larger of the two. More than
+/// kMostCost counts as kMostCost.
 NanoUsd holding_cost(const Price& price, const Holding& holding, Duration held);
 
 /// Time of one attempt, as measured from launch to exit.

@@ -20,7 +20,8 @@ struct ComparisonRow {
   std::string status;  ///< the worst of the repeats'
   std::string reason;  ///< why it did not end as done; may be empty
   int nodes = 1, ranks = 1, threads = 1;
-  int epochs = 0;  ///< complete ones, of the repeat that has the fewest
+  int cpu_ranks = 0;  ///< of `ranks`, on cores beside those on GPUs; `threads` are theirs then
+  int epochs = 0;     ///< complete ones, of the repeat that has the fewest
   int repeats = 0;
   Interval seconds_per_epoch, usd_per_epoch;               ///< mean is NaN where nothing is known
   std::optional<NanoUsd> usd_total;                        ///< the bills of all repeats
@@ -32,7 +33,7 @@ struct ComparisonRow {
   std::optional<Price> price;
   bool contended = false;
   std::string shares, slow_ranks;  ///< of the last repeat: their history, and whether the slow ones paid; may be empty
-  std::optional<Choice> choice;  ///< of the first repeat: how `auto` was decided
+  std::optional<Choice> choice;    ///< of the first repeat: how `auto` was decided
 };
 
 enum class AgreementResult { kAgree, kDiffer, kNotComparable };

@@ -29,9 +29,9 @@ Sketch sketch_of(const Preparation& preparation, const PlannedRow& row, const st
   Sketch sketch{.plan = plan_run(preparation, row, RunId{kRunId}, {}, 1)};
   const Placement& place = sketch.plan.placement;
   sketch.argv = attempt_command(sketch.plan, home / "runs" / kRunId, worker);
-  sketch.hourly =
-      holding_cost(row.price, {place.nodes, place.ranks, place.threads, place.cores_per_node, place.gpus_per_node},
-                   std::chrono::hours(1));
+  sketch.hourly = holding_cost(
+      row.price, {place.nodes, place.ranks, place.threads, place.cores_per_node, place.gpus_per_node, place.cpu_ranks},
+      std::chrono::hours(1));
   const auto batch = global_batch(sketch.plan.dataset.train_count, sketch.plan.training.train.batch, 0);
   for (int rank = 0; rank < place.ranks; ++rank)
     sketch.batch_shares.push_back(share_of(batch, sketch.plan.shares, rank).size());
@@ -45,12 +45,20 @@ std::string cores_text(const Placement& place) {
   return "cores " + fmt::format("{}", fmt::join(ranks, " | "));
 }
 
+std::string counted(int count, const char* noun) {
+  return fmt::format("{} {}{}", count, noun, count == 1 ? "" : "s");
+}
+
+std::string ranks_text(const Placement& place) {
+  if (place.cpu_ranks == 0) return counted(place.ranks, "rank") + " x " + counted(place.threads, "thread");
+  return counted(place.ranks - place.cpu_ranks, "GPU rank") + " + " + counted(place.cpu_ranks, "CPU rank") + " x " +
+         counted(place.threads, "thread");
+}
+
 std::string sketch_text(const Sketch& sketch, const PlannedRow& row) {
   const Placement& place = sketch.plan.placement;
-  std::string text =
-      fmt::format("{}: pool {}, {}, {} rank{} x {} thread{}, {}{}\n", place.configuration, place.pool,
-                  to_text(place.backend), place.ranks, place.ranks == 1 ? "" : "s", place.threads,
-                  place.threads == 1 ? "" : "s", cores_text(place), place.contended ? ", contended" : "");
+  std::string text = fmt::format("{}: pool {}, {}, {}, {}{}\n", place.configuration, place.pool, to_text(place.backend),
+                                 ranks_text(place), cores_text(place), place.contended ? ", contended" : "");
   if (!row.refused.empty()) text += "  refused " + printable_lines(row.refused, 10) + "\n";
   if (row.choice)
     text +=

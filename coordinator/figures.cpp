@@ -40,6 +40,11 @@ std::string dollars(const std::optional<NanoUsd>& amount) {
   return amount ? dollars(*amount) : kUnknown;
 }
 
+std::string ranks_by_threads(int ranks, int threads, int cpu_ranks) {
+  if (cpu_ranks == 0) return fmt::format("{} x {}", ranks, threads);
+  return fmt::format("{} GPU + {} x {}", ranks - cpu_ranks, cpu_ranks, threads);
+}
+
 std::string with_spread(const Interval& interval) {
   if (!interval.low || !interval.high || !std::isfinite(interval.mean)) return figure(interval.mean);
   const double half = (*interval.high - *interval.low) / 2;

@@ -15,6 +15,8 @@ std::string figure(double value);
 std::string dollars(double usd);
 std::string dollars(NanoUsd amount);
 std::string dollars(const std::optional<NanoUsd>& amount);
+/// "2 x 4"; with CPU ranks among them "2 GPU + 6 x 4", whose threads are theirs.
+std::string ranks_by_threads(int ranks, int threads, int cpu_ranks);
 /// "5.61 +- 0.05"; the mean alone without bounds.
 std::string with_spread(const Interval& interval);
 /// "1.84x"

@@ -79,6 +79,7 @@ Event run_event(const Plan& plan, const fs::path& run_dir, int order, Timestamp 
                {"nodes", place.nodes},
                {"ranks", place.ranks},
                {"threads", place.threads},
+               {"cpu_ranks", place.cpu_ranks},
                {"cores_per_node", place.cores_per_node},
                {"gpus_per_node", place.gpus_per_node},
                {"contended", place.contended},

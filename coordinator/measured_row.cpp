@@ -139,7 +139,7 @@ void average_epochs(const std::vector<const record::Epoch*>& epochs, ComparisonR
 void add_shares(const RunState& run, ComparisonRow& row) {
   if (run.attempts.empty() || run.attempts.back().shares.empty()) return;
   row.shares = shares_history(run.attempts.back());
-  row.slow_ranks = worth_sentence(run.attempts.back());
+  row.slow_ranks = worth_sentence(run.attempts.back(), cpu_ranks_of(run));
 }
 
 }  // namespace
@@ -188,6 +188,7 @@ MeasuredRow measure(const std::vector<const RunState*>& repeats, const std::map<
   row.nodes = first.nodes;
   row.ranks = first.ranks;
   row.threads = first.threads;
+  row.cpu_ranks = first.cpu_ranks;
   row.repeats = static_cast<int>(repeats.size());
   row.epochs = std::numeric_limits<int>::max();
 

@@ -134,6 +134,7 @@ std::string settle_gpus(const ConfigurationSpec& configuration, const PoolSpec& 
     const int seen = static_cast<int>(report.devices.size());
     capacity.gpus_per_node = refused.empty() ? seen : std::max(seen, ranks);
   }
+  if (!refused.empty() && configuration.cpu_ranks > 0) capacity.oversubscribe = true;  // likewise its cores
   return refused;
 }
 

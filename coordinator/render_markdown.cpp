@@ -21,8 +21,8 @@ std::string cell(const std::string& text) {
 
 std::string row_text(const ComparisonRow& row) {
   const bool assumed = row.price && row.price->kind == FigureKind::kAssumed;
-  return fmt::format("| {} | {} | {} x {} | {} | {} | {}{} | {} | {} | {}{} |\n", cell(row.configuration),
-                     cell(row.pool), row.ranks, row.threads, with_spread(row.seconds_per_epoch),
+  return fmt::format("| {} | {} | {} | {} | {} | {}{} | {} | {} | {}{} |\n", cell(row.configuration), cell(row.pool),
+                     ranks_by_threads(row.ranks, row.threads, row.cpu_ranks), with_spread(row.seconds_per_epoch),
                      figure(row.samples_per_s), dollars(row.usd_per_epoch.mean), assumed ? " (assumed price)" : "",
                      dollars(row.usd_total), percent_text(row.test_accuracy), row.status,
                      row.contended ? ", contended" : "");

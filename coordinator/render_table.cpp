@@ -54,7 +54,7 @@ std::string main_table(const Comparison& comparison, bool colour) {
     std::vector<Cell> cells{
         {row.configuration + (row.contended ? kContendedMark : ""), style_of(row, comparison.verdict)},
         row.pool,
-        fmt::format("{} x {}", row.ranks, row.threads),
+        ranks_by_threads(row.ranks, row.threads, row.cpu_ranks),
         with_spread(row.seconds_per_epoch),
         figure(row.samples_per_s),
         dollars(row.usd_per_epoch.mean) + mark,

@@ -21,7 +21,8 @@ Holding holding_of(const RunState& run) {
           .ranks = run.ranks,
           .threads = run.threads,
           .cores_per_node = run.cores_per_node,
-          .gpus_per_node = run.gpus_per_node};
+          .gpus_per_node = run.gpus_per_node,
+          .cpu_ranks = run.cpu_ranks};
 }
 
 Bill run_bill(const RunState& run, const Price& price) {

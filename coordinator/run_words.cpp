@@ -22,7 +22,10 @@ std::string field(const char* name, const std::string& value, Style style = Styl
 }
 
 std::string place(const RunState& run) {
-  return fmt::format("pool {}: {}, {} x {}, {}{}", run.pool, plural(run.nodes, "node"), plural(run.ranks, "rank"),
+  const std::string ranks =
+      run.cpu_ranks == 0 ? plural(run.ranks, "rank")
+                         : plural(run.ranks - run.cpu_ranks, "GPU rank") + " + " + plural(run.cpu_ranks, "CPU rank");
+  return fmt::format("pool {}: {}, {} x {}, {}{}", run.pool, plural(run.nodes, "node"), ranks,
                      plural(run.threads, "thread"), run.backend, run.contended ? " (contended: never wins)" : "");
 }
 
@@ -102,7 +105,7 @@ std::string memory_words(const record::Memory& memory) {
                      memory.blocks_made, bytes_text(memory.returned_bytes));
 }
 
-std::string attempt_page(const AttemptState& attempt, bool colour) {
+std::string attempt_page(const RunState& run, const AttemptState& attempt, bool colour) {
   std::string text = fmt::format("\n{}\n", painted(fmt::format("attempt {}", attempt.attempt), Style::kBold, colour));
   if (attempt.launched_at) text += field("launched", when_text(*attempt.launched_at) + " UTC");
   if (attempt.held_s) text += field("held", duration_text(*attempt.held_s));
@@ -113,7 +116,7 @@ std::string attempt_page(const AttemptState& attempt, bool colour) {
   text += field("exit", exit);
   if (attempt.stop && attempt.stop->cost_decision) text += field("cost limit", cost_words(*attempt.stop));
   if (attempt.stop && attempt.stop->memory) text += field("memory", memory_words(*attempt.stop->memory));
-  text += field("shares", worth_sentence(attempt));
+  text += field("shares", worth_sentence(attempt, cpu_ranks_of(run)));
   text += field("command", fmt::format("{}", fmt::join(attempt.argv, " ")));
   if (attempt.start) {
     for (const auto& warning : attempt.start->warnings) text += field("warning", warning);
@@ -155,7 +158,7 @@ std::string to_page(const RunState& run, bool colour) {
   text += field("when", when_text(run.created_at) + " UTC");
   text += field("price", run.price ? price_words(*run.price) : "not known");
   text += field("folder", run.run_dir);
-  for (const auto& attempt : run.attempts) text += attempt_page(attempt, colour);
+  for (const auto& attempt : run.attempts) text += attempt_page(run, attempt, colour);
   if (run.bill) text += bill_table(*run.bill, colour);
   return text;
 }

@@ -4,8 +4,10 @@
 
 #include <algorithm>
 #include <numeric>
+#include <utility>
 
 #include "coordinator/figures.hpp"
+#include "coordinator/run_bill.hpp"
 #include "coordinator/text_table.hpp"
 
 namespace regatta {
@@ -57,9 +59,31 @@ std::string names_of(const std::vector<int>& ranks) {
   return fmt::format("ranks {}", fmt::join(ranks, ", "));
 }
 
+std::string cpus_sentence(const SlowRanksWorth& worth, const CpuRanks& cpus) {
+  const std::string gpus = worth.fast.size() == 1 ? "the GPU" : fmt::format("the {} GPUs", worth.fast.size());
+  std::string text = fmt::format("adding the CPUs {}: {} samples/s with all {} ranks, with {} alone {} (estimated)",
+                                 worth.paid() ? "paid" : "did not pay", figure(worth.all_samples_per_s), worth.ranks,
+                                 gpus, figure(worth.fast_samples_per_s));
+  if (cpus.times_billed && worth.all_samples_per_s > 0)
+    text += fmt::format("; a sample costs {} as much (estimated)",
+                        times(*cpus.times_billed * worth.fast_samples_per_s / worth.all_samples_per_s));
+  return text;
+}
+
 }  // namespace
 
-std::optional<SlowRanksWorth> slow_ranks_worth(const AttemptState& attempt) {
+CpuRanks cpu_ranks_of(const RunState& run) {
+  CpuRanks cpus{.count = run.cpu_ranks};
+  if (run.cpu_ranks == 0 || !run.price) return cpus;
+  Holding gpus_alone = holding_of(run);
+  gpus_alone.ranks -= gpus_alone.cpu_ranks;
+  gpus_alone.cpu_ranks = 0;
+  const bool by_slot = run.price->billing == Billing::kSlot;
+  cpus.times_billed = by_slot ? slot_share(holding_of(run)).value() / slot_share(gpus_alone).value() : 1;
+  return cpus;
+}
+
+std::optional<SlowRanksWorth> slow_ranks_worth(const AttemptState& attempt, int cpu_ranks) {
   const record::Shares* const shares = last_measured(attempt);
   const record::Epoch* const epoch = last_complete(attempt);
   if (shares == nullptr || epoch == nullptr) return {};
@@ -68,12 +92,14 @@ std::optional<SlowRanksWorth> slow_ranks_worth(const AttemptState& attempt) {
   const double fastest = *std::max_element(speeds.begin(), speeds.end());
   if (!(fastest > 0)) return {};
   SlowRanksWorth worth{.ranks = static_cast<int>(speeds.size()), .all_samples_per_s = epoch->samples_per_s};
+  const auto on_gpus = static_cast<std::ptrdiff_t>(speeds.size()) - cpu_ranks;
   double fast_speed = 0;
   for (std::size_t rank = 0; rank < speeds.size(); ++rank)
-    if (speeds[rank] >= kFast * fastest) {
+    if (cpu_ranks > 0 ? std::cmp_less(rank, on_gpus) : speeds[rank] >= kFast * fastest) {
       worth.fast.push_back(static_cast<int>(rank));
       fast_speed += speeds[rank];
     }
+  if (!(fast_speed > 0)) return {};
   worth.slowest = *std::min_element(speeds.begin(), speeds.end()) / fastest;
   const PhaseSeconds& seconds = epoch->seconds;
   const double beside_s = seconds[Phase::kDataWait] + seconds[Phase::kOptimizer] + seconds[Phase::kOther];
@@ -82,9 +108,10 @@ std::optional<SlowRanksWorth> slow_ranks_worth(const AttemptState& attempt) {
   return worth;
 }
 
-std::string worth_sentence(const AttemptState& attempt) {
-  const auto worth = slow_ranks_worth(attempt);
+std::string worth_sentence(const AttemptState& attempt, const CpuRanks& cpus) {
+  const auto worth = slow_ranks_worth(attempt, cpus.count);
   if (!worth) return "";
+  if (cpus.count > 0) return cpus_sentence(*worth, cpus);
   if (worth->fast.size() == static_cast<std::size_t>(worth->ranks))
     return fmt::format("no rank is slow: the slowest has {:.0f} % of the fastest's speed (estimated)",
                        100 * worth->slowest);

@@ -104,6 +104,7 @@ void apply_run(State& state, const Event& event) {
                .threads = json_get<int>(body, "threads"),
                .cores_per_node = json_get<int>(body, "cores_per_node"),
                .gpus_per_node = json_maybe<int>(body, "gpus_per_node").value_or(0),
+               .cpu_ranks = json_maybe<int>(body, "cpu_ranks").value_or(0),
                .contended = json_get<bool>(body, "contended"),
                .price = maybe_price(body),
                .training = json_at(body, "training"),

@@ -61,6 +61,7 @@ struct RunState {
   int repeat = 1, order = 0;  ///< order: the row's place in the job file
   int nodes = 1, ranks = 1, threads = 1, cores_per_node = 1;
   int gpus_per_node = 0;  ///< of a run on GPUs
+  int cpu_ranks = 0;      ///< the last of `ranks`, on cores beside those on GPUs
   bool contended = false;
   std::optional<Price> price;
   Json training;                 ///< TrainingSpec as JSON

@@ -99,6 +99,7 @@ Json to_json(const RunState& run) {
           {"nodes", run.nodes},
           {"ranks", run.ranks},
           {"threads", run.threads},
+          {"cpu_ranks", run.cpu_ranks},
           {"cores_per_node", run.cores_per_node},
           {"gpus_per_node", run.gpus_per_node},
           {"contended", run.contended},

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "worker/spending.hpp"
+
 namespace regatta {
 
 namespace {
@@ -12,9 +14,7 @@ constexpr auto kLookEvery = std::chrono::seconds(30);
 
 /// Slots of the plan's nodes that work.
 double busy_part(const Placement& place) {
-  const double taken = place.gpus_per_node > 0 ? place.ranks : static_cast<double>(place.ranks) * place.threads;
-  const int of_node = place.gpus_per_node > 0 ? place.gpus_per_node : place.cores_per_node;
-  return std::min(1.0, taken / (static_cast<double>(place.nodes) * of_node));
+  return std::min(1.0, slot_share(holding_of(place)).value() / place.nodes);
 }
 
 std::optional<double> finite(double value) {

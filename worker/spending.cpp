@@ -11,7 +11,8 @@ Holding holding_of(const Placement& placement) {
           .ranks = placement.ranks,
           .threads = placement.threads,
           .cores_per_node = placement.cores_per_node,
-          .gpus_per_node = placement.gpus_per_node};
+          .gpus_per_node = placement.gpus_per_node,
+          .cpu_ranks = placement.cpu_ranks};
 }
 
 Spending::Spending(const Plan& plan, SteadyTime process_start, Timestamp wall, SteadyTime now)

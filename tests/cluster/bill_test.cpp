@@ -76,6 +76,22 @@ TEST(HoldingCost, FollowsNodeSecondsAndSlots) {
       {"2.142", Billing::kSlot, {.nodes = 2, .ranks = 96, .threads = 1, .cores_per_node = 48}, 90s, "0.1071"},
       // whole nodes, however few the ranks: the same
       {"4", Billing::kSlot, {.ranks = 2, .threads = 3, .cores_per_node = 16, .gpus_per_node = 8}, 3600s, "1"},
+      // both kinds: 2 of 8 GPUs are a quarter, 6 x 2 of 16 cores three quarters; then 1 x 2 cores, and the GPUs count
+      {"4",
+       Billing::kSlot,
+       {.ranks = 8, .threads = 2, .cores_per_node = 16, .gpus_per_node = 8, .cpu_ranks = 6},
+       3600s,
+       "3"},
+      {"4",
+       Billing::kSlot,
+       {.ranks = 3, .threads = 2, .cores_per_node = 16, .gpus_per_node = 8, .cpu_ranks = 1},
+       3600s,
+       "1"},
+      {"4",
+       Billing::kNode,
+       {.ranks = 8, .threads = 2, .cores_per_node = 16, .gpus_per_node = 8, .cpu_ranks = 6},
+       3600s,
+       "4"},
       {"2.142", Billing::kNode, {.nodes = 2, .ranks = 2, .threads = 1, .cores_per_node = 48}, 90s, "0.1071"},
       {"2.142", Billing::kNode, {.nodes = 1, .ranks = 2, .threads = 1, .cores_per_node = 48}, 90s, "0.05355"},
       // 63.296 x 0.000001 s / 3600 = 17.58 nano-dollars

@@ -27,6 +27,8 @@ TEST(Figures, ReadWell) {
   EXPECT_EQ(figure(0), "0.00");
   EXPECT_EQ(figure(std::nan("")), "-");
   EXPECT_EQ(times(1.8387), "1.84x");
+  EXPECT_EQ(ranks_by_threads(2, 4, 0), "2 x 4");
+  EXPECT_EQ(ranks_by_threads(8, 4, 6), "2 GPU + 6 x 4");
   EXPECT_EQ(with_spread({.mean = 5.6123, .low = 5.56, .high = 5.66}), "5.61 +- 0.05");
   EXPECT_EQ(with_spread({.mean = 5.6123, .low = 5.6118, .high = 5.6128}), "5.6123 +- 0.0005");
   EXPECT_EQ(with_spread({.mean = 5.6123}), "5.61");

@@ -67,6 +67,37 @@ TEST_F(GpuRows, AGpuRowThatCanRunIsPlannedOnGpus) {
   EXPECT_THAT(one["refused"].get<std::string>(), HasSubstr("CUDA_VISIBLE_DEVICES is \"1\""));
 }
 
+TEST_F(GpuRows, CpuRanksBesideGpusAreOneLaunch) {
+  use_fake(1);
+  options_.environment["REGATTA_FAKE_TRAINS"] = "1";
+  const std::string cluster =
+      folder_.write("cluster.yaml", "pools:\n  here: {cores_per_node: 4, price: {usd_per_node_hour: 4}}\n");
+  const std::string job = write_job({"{name: mixed, backend: nccl, ranks: 1, cpu_ranks: 3}"});
+  const Json row = regatta_json({"run", job, "--cluster", cluster, "--dry-run"})["configurations"][0];
+  EXPECT_EQ(row["refused"], nullptr);
+  EXPECT_EQ(row["argv"][2], "4") << row["argv"];
+  EXPECT_EQ(row["batch_shares"].size(), 4U);
+  EXPECT_EQ(row["cost_usd_per_hour"], "4") << "all GPUs, three quarters of the cores";
+  const Json& placement = row["plan"]["placement"];
+  EXPECT_EQ(placement["ranks"], 4);
+  EXPECT_EQ(placement["cpu_ranks"], 3);
+  EXPECT_EQ(row["plan"]["training"]["train"]["shares"], "measured");
+  EXPECT_THAT(
+      regatta({"run", job, "--cluster", cluster, "--dry-run"}).out,
+      AllOf(HasSubstr("nccl, 1 GPU rank + 3 CPU ranks x 1 thread"), HasSubstr("until their speed is measured")));
+}
+
+TEST_F(GpuRows, CpuRanksWithoutAGpuAreRefusedWithTheRow) {
+  const std::string job = write_job({"{name: mixed, backend: nccl, ranks: 2, cpu_ranks: 60}", kOneCore});
+  const ProcessResult ended = regatta({"run", job});
+  EXPECT_THAT(ended.err, HasSubstr("mixed: refused: /nowhere/libregatta_cuda.so cannot be loaded"));
+  const auto all = runs();
+  ASSERT_EQ(all.size(), 2U);
+  EXPECT_EQ(all[0].status, RunStatus::kRefused);
+  EXPECT_EQ(all[0].cpu_ranks, 60);
+  EXPECT_EQ(all[1].status, RunStatus::kDone);
+}
+
 TEST_F(GpuRows, TheFilesMustAgreeBeforeTheMachineIsAsked) {
   use_fake(4);
   const std::string cluster = folder_.write("cluster.yaml", "pools:\n  here: {gpus_per_node: 1}\n");
