@@ -4,6 +4,8 @@
 // part at its own offset. Its bases come at 264 mod 4096, so local rank 0 rounds up to a cache line and says by how
 // much; that the others' bases agree is checked. Open MPI unlinks the backing file as soon as all have mapped it:
 // nothing outlives the processes, however they end.
+// A group is a context over a communicator of its own. It is freed with the one that it was split from, in the order in
+// which all ranks made them.
 
 #include <cstdint>
 #include <limits>
@@ -29,11 +31,13 @@ int to_count(std::size_t size) {
   return static_cast<int>(size);
 }
 
-/// Made by make_mpi_context, once a process. Trainer thread only (MPI_THREAD_FUNNELED).
+/// Made by make_mpi_context, once a process, and by `split`. Trainer thread only.
 class MpiContext final : public RankContext {
  public:
-  MpiContext(const LauncherVariables& variables, Watchdog& watchdog);
-  /// Collective: frees the shared windows and finalizes. After `abandon` it does neither.
+  MpiContext(const LauncherVariables& variables, Watchdog& watchdog, MpiCallers callers);
+  /// A group; takes the communicator over.
+  MpiContext(MPI_Comm group, Watchdog& watchdog);
+  /// Collective: frees groups and shared windows, and the whole world finalizes. After `abandon` it does neither.
   ~MpiContext() override;
   MpiContext(const MpiContext&) = delete;
   MpiContext& operator=(const MpiContext&) = delete;
@@ -48,37 +52,47 @@ class MpiContext final : public RankContext {
   std::string broadcast(std::string text) override;
   std::vector<std::string> gather(std::string text) override;
   std::byte* node_shared(std::size_t bytes) override;
-  void abandon() override { abandoned_ = true; }
+  RankContext& split(int colour) override;
+  void abandon() override;
 
   MPI_Comm communicator() const { return world_; }
 
  private:
-  void initialize();
-  void find_places(const LauncherVariables& variables);
+  void initialize(MpiCallers callers);
+  void open_world(const LauncherVariables& variables);
+  void find_places();
 
   Watchdog& watchdog_;
-  MPI_Comm world_ = MPI_COMM_NULL;  // a duplicate of MPI_COMM_WORLD that returns errors
+  const bool is_group_;
+  MPI_Comm world_ = MPI_COMM_NULL;  // a duplicate of MPI_COMM_WORLD, or a group's; returns errors
   MPI_Comm node_ = MPI_COMM_NULL;   // the ranks of this host, in rank order
   int rank_ = 0, world_size_ = 1, local_rank_ = 0, local_size_ = 1;
   bool abandoned_ = false;
   std::vector<MPI_Win> windows_;
+  std::vector<std::unique_ptr<MpiContext>> groups_;
 };
 
-MpiContext::MpiContext(const LauncherVariables& variables, Watchdog& watchdog) : watchdog_(watchdog) {
-  initialize();
-  find_places(variables);
+MpiContext::MpiContext(const LauncherVariables& variables, Watchdog& watchdog, MpiCallers callers)
+    : watchdog_(watchdog), is_group_(false) {
+  initialize(callers);
+  open_world(variables);
 }
 
-void MpiContext::initialize() {
+MpiContext::MpiContext(MPI_Comm group, Watchdog& watchdog) : watchdog_(watchdog), is_group_(true), world_(group) {
+  find_places();
+}
+
+void MpiContext::initialize(MpiCallers callers) {
   const WatchedWait wait(watchdog_, "MPI_Init");
+  const int wanted = callers == MpiCallers::kDevices ? MPI_THREAD_MULTIPLE : MPI_THREAD_FUNNELED;
   int provided = MPI_THREAD_SINGLE;
-  check_mpi(MPI_Init_thread(nullptr, nullptr, MPI_THREAD_FUNNELED, &provided), "MPI_Init_thread");
+  check_mpi(MPI_Init_thread(nullptr, nullptr, wanted, &provided), "MPI_Init_thread");
   check_mpi(MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN), "MPI_Comm_set_errhandler");
   if (provided < MPI_THREAD_FUNNELED)
     throw CommError("MPI_Init_thread: this MPI supports no threads (MPI_THREAD_FUNNELED); install Open MPI 4.1");
 }
 
-void MpiContext::find_places(const LauncherVariables& variables) {
+void MpiContext::open_world(const LauncherVariables& variables) {
   const WatchedWait wait(watchdog_, "start of MPI");
   check_mpi(MPI_Comm_size(MPI_COMM_WORLD, &world_size_), "MPI_Comm_size");
   if (variables.world_size > world_size_)
@@ -89,6 +103,11 @@ void MpiContext::find_places(const LauncherVariables& variables) {
         "srun --mpi=pmix.");
   // The duplicate inherits the error handler.
   check_mpi(MPI_Comm_dup(MPI_COMM_WORLD, &world_), "MPI_Comm_dup");
+  find_places();
+}
+
+void MpiContext::find_places() {
+  check_mpi(MPI_Comm_size(world_, &world_size_), "MPI_Comm_size");
   check_mpi(MPI_Comm_rank(world_, &rank_), "MPI_Comm_rank");
   check_mpi(MPI_Comm_split_type(world_, MPI_COMM_TYPE_SHARED, rank_, MPI_INFO_NULL, &node_), "MPI_Comm_split_type");
   check_mpi(MPI_Comm_rank(node_, &local_rank_), "MPI_Comm_rank");
@@ -96,14 +115,27 @@ void MpiContext::find_places(const LauncherVariables& variables) {
 }
 
 MpiContext::~MpiContext() {
-  watchdog_.unshare_posts();  // they live in a window
+  if (!is_group_) watchdog_.unshare_posts();  // they live in a window
   if (abandoned_) return;
   // A destructor has nobody to tell: a failure here shows in MPI_Finalize and in the launcher's exit code.
   const WatchedWait wait(watchdog_, "MPI_Finalize");
+  for (auto& group : groups_) group.reset();
   for (auto& window : windows_) MPI_Win_free(&window);
   MPI_Comm_free(&node_);
   MPI_Comm_free(&world_);
-  MPI_Finalize();
+  if (!is_group_) MPI_Finalize();
+}
+
+RankContext& MpiContext::split(int colour) {
+  const WatchedWait wait(watchdog_, "split into groups");
+  MPI_Comm group = MPI_COMM_NULL;
+  check_mpi(MPI_Comm_split(world_, colour, rank_, &group), "MPI_Comm_split");
+  return *groups_.emplace_back(std::make_unique<MpiContext>(group, watchdog_));
+}
+
+void MpiContext::abandon() {
+  abandoned_ = true;
+  for (auto& group : groups_) group->abandon();
 }
 
 void MpiContext::barrier() {
@@ -178,8 +210,9 @@ std::byte* MpiContext::node_shared(std::size_t bytes) {
 
 }  // namespace
 
-std::unique_ptr<RankContext> make_mpi_context(const LauncherVariables& variables, Watchdog& watchdog) {
-  return std::make_unique<MpiContext>(variables, watchdog);
+std::unique_ptr<RankContext> make_mpi_context(const LauncherVariables& variables, Watchdog& watchdog,
+                                              MpiCallers callers) {
+  return std::make_unique<MpiContext>(variables, watchdog, callers);
 }
 
 MPI_Comm communicator(const RankContext& ranks) {

@@ -50,6 +50,7 @@ class SoloContext final : public RankContext {
     mappings_[begin] = bytes;
     return static_cast<std::byte*>(begin);
   }
+  RankContext& split(int) override { return *this; }
   void abandon() override {}
 
  private:
@@ -57,6 +58,10 @@ class SoloContext final : public RankContext {
 };
 
 }  // namespace
+
+RankContext& RankContext::split(int /*colour*/) {
+  ensure_failed("a context with groups", __FILE__, __LINE__, "only MPI's and a single process's have them");
+}
 
 LauncherVariables launcher_variables(const std::function<const char*(const char*)>& get) {
   // Open MPI first: its mpirun is also used inside a Slurm allocation, whose variables then describe the allocation.

@@ -37,6 +37,8 @@ class RankContext {
   /// `bytes` of memory that all ranks of this host see, each at an address of its own; 64-byte aligned, with anything
   /// in it, alive as long as the context. Nothing of it outlives the processes.
   virtual std::byte* node_shared(std::size_t bytes) = 0;
+  /// The ranks that gave the same `colour`, in rank order, as a context of their own; this one owns it.
+  virtual RankContext& split(int colour);
   /// Not collective: this rank leaves alone, after an error that the others do not know. The destructor then waits for
   /// nobody; the launcher ends the others when this process exits with a code other than 0.
   virtual void abandon() = 0;
@@ -55,8 +57,14 @@ LauncherVariables launcher_variables();
 
 /// World size 1 without a launcher, or a launch of one rank.
 std::unique_ptr<RankContext> make_solo_context();
-/// MPI_Init_thread (FUNNELED) and MPI_COMM_WORLD; the destructor finalizes. Defined in mpi_context.cpp.
+/// Which threads of this process call MPI.
+enum class MpiCallers {
+  kTrainer,  ///< MPI_THREAD_FUNNELED
+  kDevices,  ///< a device's too, for what is in host memory (bridge_device.hpp): MPI_THREAD_MULTIPLE, where MPI has it
+};
+/// MPI_Init_thread and MPI_COMM_WORLD; the destructor finalizes. Defined in mpi_context.cpp.
 /// Throws CommError when the launcher announces more ranks than MPI finds ("a silent world of 1").
-std::unique_ptr<RankContext> make_mpi_context(const LauncherVariables& variables, Watchdog& watchdog);
+std::unique_ptr<RankContext> make_mpi_context(const LauncherVariables& variables, Watchdog& watchdog,
+                                              MpiCallers callers = MpiCallers::kTrainer);
 
 }  // namespace regatta

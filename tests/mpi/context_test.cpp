@@ -52,6 +52,25 @@ TEST(Context, FindsTheLeastAndTheGreatest) {
   EXPECT_EQ(greatest, (std::array<double, 3>{1.0 * ranks(), -1, infinite}));
 }
 
+TEST(Context, SplitsIntoGroupsThatAreContexts) {
+  RankContext& group = world().ranks.split(rank() % 2);
+  const int size = (ranks() + 1 - rank() % 2) / 2;
+  EXPECT_EQ(group.world_size(), size);
+  EXPECT_EQ(group.local_size(), size);
+  EXPECT_EQ(group.rank(), rank() / 2) << "in rank order";
+  std::array<double, 1> least{rank() + 1.0};
+  group.allreduce(least, Reduce::kMin);
+  EXPECT_EQ(least[0], rank() % 2 + 1);
+  EXPECT_EQ(group.broadcast(std::to_string(rank())), std::to_string(rank() % 2));
+  auto* shared = reinterpret_cast<std::atomic<int>*>(group.node_shared(sizeof(std::atomic<int>)));
+  if (group.rank() == 0) new (shared) std::atomic<int>(0);
+  group.barrier();
+  ++*shared;
+  group.barrier();
+  EXPECT_EQ(*shared, size);
+  world().ranks.barrier();  // the whole goes on
+}
+
 TEST(Context, SharesMemoryThatEveryRankOfTheHostSees) {
   using Word = std::atomic<std::int64_t>;
   const int local = world().ranks.local_rank(), count = world().ranks.local_size();

@@ -28,7 +28,7 @@ int main(int argc, char** argv) {
     std::fprintf(stderr, "%s\n", message.c_str());
     std::_Exit(13);
   });
-  const auto ranks = regatta::make_mpi_context(regatta::launcher_variables(), watchdog);
+  const auto ranks = regatta::make_mpi_context(regatta::launcher_variables(), watchdog, regatta::MpiCallers::kDevices);
   regatta::test::World world{*ranks, watchdog};
   regatta::test::the_world = &world;
   if (ranks->rank() != 0)  // one report is enough, failures are printed by whoever has them
