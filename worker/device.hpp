@@ -2,6 +2,7 @@
 // The narrow waist between a rank and what it trains on: three streams, events between them, copies, memory, and one
 // collective. CUDA with NCCL implements it (cuda/), and so does a double in host memory, whose streams are as late as
 // their waits allow (tests/mpi/late_device.hpp): what somebody forgets to wait for shows on a machine without a GPU.
+// Where CPU ranks train beside GPUs they have a host_device.hpp, and the GPUs a bridge_device.hpp around theirs.
 
 #include <ATen/core/Tensor.h>
 
@@ -50,6 +51,10 @@ class Device {
   /// Collective: the same calls in the same order on every rank. Until an event behind it is complete, they hold
   /// anything.
   virtual void all_reduce_sum(const at::Tensor& values) = 0;
+  /// Runs `work` on some thread of the host when the stream comes here; the stream goes on once it has returned, and
+  /// what it wrote is there behind it. `work` owns what it uses, calls nothing of the device and does not throw; it is
+  /// destroyed on the calling thread, or never. Nothing ends it from outside: its owner sees to that before `abort`.
+  virtual void run_on_host(Stream stream, std::function<void()> work) = 0;
 
   virtual Event make_event() = 0;
   /// The event is complete once all that is on the stream now has happened. Before its first record it is.
@@ -59,6 +64,9 @@ class Device {
   /// Does not wait: whoever needs the event on the host polls, and gives up when it wants to. What happened before a
   /// complete event is seen by the caller.
   virtual bool is_complete(Event event) = 0;
+  /// True where the compute stream is the calling thread itself: what is launched on it has happened when `launch`
+  /// returns, and a `wait` of it, alone of all, lasts until the event is complete.
+  virtual bool computes_here() const { return false; }
 
   /// Not collective: gives up what is in flight, so that this process can end. Memory keeps anything.
   virtual void abort() = 0;

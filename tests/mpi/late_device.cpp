@@ -131,6 +131,10 @@ void LateDevice::all_reduce_sum(const at::Tensor& values) {
                                   }});
 }
 
+void LateDevice::run_on_host(Stream stream, std::function<void()> work) {
+  launch(stream, std::move(work));  // its thread is the host's
+}
+
 Event LateDevice::make_event() {
   const std::lock_guard lock(mutex_);
   events_.emplace_back();

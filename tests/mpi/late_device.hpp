@@ -6,7 +6,8 @@
 //              it: an event of another stream, or the host. Then it goes exactly as far as that wait needs. So a
 //              forgotten wait shows every time, by order and not by luck of timing.
 //   in flight  a copy or a sum begins early and ends late. In between its destination holds NaN, and what was written
-//              over its source or its destination is a hazard.
+//              over its source or its destination is a hazard. Work for the host is done as late as its stream: who
+//              reads what it writes too early finds what was there before.
 //   anything   fresh memory is NaN, or a number that nobody expects where its type has none.
 //   failing    at a chosen sum: an error, or no end.
 //
@@ -45,6 +46,7 @@ class LateDevice final : public Device {
   void launch(Stream stream, std::function<void()> work) override;
   void copy(Stream stream, const at::Tensor& to, const at::Tensor& from) override;
   void all_reduce_sum(const at::Tensor& values) override;
+  void run_on_host(Stream stream, std::function<void()> work) override;
   Event make_event() override;
   void record(Event event, Stream stream) override;
   void wait(Stream stream, Event event) override;

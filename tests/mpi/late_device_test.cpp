@@ -99,6 +99,20 @@ TEST(LateDevice, FindsWhatIsWrittenOverInFlight) {
   EXPECT_THAT(device.hazards(), ElementsAre(testing::_, "a sum was written over while in flight"));
 }
 
+TEST(LateDevice, DoesWorkForTheHostInTheStreamsOrder) {
+  LateDevice device(host_sums(), {.late_exchange = true});
+  const at::Tensor written = device.host_memory(1, at::kFloat), early = at::zeros({1}), behind = at::zeros({1});
+  const at::Tensor one = at::ones({1});
+  device.copy(Stream::kExchange, written, one);
+  device.run_on_host(Stream::kExchange, [written] { written.add_(1); });
+  device.copy(Stream::kExchange, behind, written);
+  device.launch(Stream::kCompute, [early, written] { early.copy_(written); });  // nobody told it to wait
+  finish(device, Stream::kCompute);
+  EXPECT_TRUE(all_nan(early));
+  finish(device, Stream::kExchange);
+  EXPECT_EQ(behind.item<float>(), 2);
+}
+
 TEST(LateDevice, SumsBfloat16InFloatAndRoundsOnce) {
   LateDevice device(host_sums(), {});
   const at::Tensor sum = at::full({1}, world().ranks.rank() == 0 ? 256.0 : 0.75, at::kBFloat16);

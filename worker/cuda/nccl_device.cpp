@@ -24,7 +24,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cstring>
+#include <deque>
 #include <optional>
 #include <string>
 #include <utility>
@@ -41,6 +43,20 @@ ncclDataType_t nccl_type(at::ScalarType type) {
   if (type == at::kBFloat16) return ncclBfloat16;
   return type == at::kFloat ? ncclFloat32 : ncclFloat64;
 }
+
+/// Run on a thread of CUDA's, where nothing may call CUDA: also not the end of a pinned tensor, which is why it is
+/// destroyed on the trainer thread.
+struct HostWork {
+  explicit HostWork(std::function<void()> wanted) : work(std::move(wanted)) {}
+  static void CUDART_CB run(void* self) {
+    auto* const host_work = static_cast<HostWork*>(self);
+    host_work->work();
+    host_work->done = true;
+  }
+
+  std::function<void()> work;
+  std::atomic<bool> done = false;
+};
 
 class NcclDevice final : public Device {
  public:
@@ -103,6 +119,12 @@ class NcclDevice final : public Device {
                              ncclSum, communicator_, own_stream_),
                communicator_, "ncclAllReduce");
     settle("ncclAllReduce");
+  }
+
+  void run_on_host(Stream stream, std::function<void()> work) override {
+    while (!host_work_.empty() && host_work_.front()->done) host_work_.pop_front();
+    HostWork* const added = host_work_.emplace_back(std::make_unique<HostWork>(std::move(work))).get();
+    check_cuda(cudaLaunchHostFunc(stream_of(stream).stream(), &HostWork::run, added), "cudaLaunchHostFunc");
   }
 
   Event make_event() override {
@@ -190,6 +212,8 @@ class NcclDevice final : public Device {
 
   void release() {
     abort();
+    for (auto& host_work : host_work_)
+      if (!host_work->done) (void)host_work.release();  // CUDA may still come to it
     for (const cudaEvent_t event : events_) (void)cudaEventDestroy(event);
     if (own_stream_ != nullptr) (void)cudaStreamDestroy(own_stream_);
     if (copy_stream_ != nullptr) (void)cudaStreamDestroy(copy_stream_);
@@ -206,6 +230,7 @@ class NcclDevice final : public Device {
   Event allotted_;
   ncclComm_t communicator_ = nullptr;
   std::vector<cudaEvent_t> events_;  // by Event's number
+  std::deque<std::unique_ptr<HostWork>> host_work_;
 };
 
 }  // namespace
