@@ -146,8 +146,10 @@ class DeviceExchanger final : public Exchanger {
   std::optional<StepOutcome> finish_step(const StepVotes& votes) override {
     const c10::NoGradGuard no_grad;
     send_rest(votes);
+    const InFlight now{step_, global_samples_, turn_};
+    if (device_.computes_here()) wait_for_sums(now);  // else launch_rule would, and that counts as the optimizer's time
     launch_rule();
-    const auto before = std::exchange(in_flight_, InFlight{step_, global_samples_, turn_});
+    const auto before = std::exchange(in_flight_, now);
     return before ? std::optional(count_votes(*before)) : std::nullopt;
   }
 
@@ -287,7 +289,7 @@ class DeviceExchanger final : public Exchanger {
   // ---- the end of a step
 
   /// Waits for the votes, and looks at the buckets on the way: a wait that lasts is a bucket's, and says which.
-  StepOutcome count_votes(const InFlight& of) {
+  void wait_for_sums(const InFlight& of) {
     for (std::size_t b = 0; b < buckets_.size(); ++b) {
       const int bucket = static_cast<int>(b);
       const Lap wait(parts_.clock, Activity::kWait, bucket);
@@ -297,6 +299,10 @@ class DeviceExchanger final : public Exchanger {
                        "sum of gradients");
       });
     }
+  }
+
+  StepOutcome count_votes(const InFlight& of) {
+    if (!device_.computes_here()) wait_for_sums(of);
     Ballot sums{};
     std::copy_n(votes_[of.turn].sums().begin(), sums.size(), sums.begin());
     return outcome_of(of.step, sums, static_cast<double>(of.global_samples));

@@ -1,5 +1,6 @@
 // Every wait of the exchanger is needed: a run without any one of them goes wrong, at some lateness, where the run with
-// all of them is right at every one. A wait is one call, so that of three buckets each has its own.
+// all of them is right at every one. A wait is one call, so that of three buckets each has its own. In a mixed world
+// the last rank computes on the host, where nothing is late, and leaves nothing out.
 
 #include <ATen/ATen.h>
 #include <fmt/format.h>
@@ -13,7 +14,10 @@
 #include <utility>
 
 #include "tests/mpi/small_model.hpp"
+#include "tests/support/process.hpp"
+#include "worker/bridge_device.hpp"
 #include "worker/device_exchanger.hpp"
+#include "worker/host_device.hpp"
 #include "worker/optimizer.hpp"
 
 namespace regatta {
@@ -49,6 +53,8 @@ class WithoutAWait final : public Device {
     device_.copy(stream, to, from);
   }
   void all_reduce_sum(const at::Tensor& values) override { device_.all_reduce_sum(values); }
+  void run_on_host(Stream stream, std::function<void()> work) override { device_.run_on_host(stream, std::move(work)); }
+  bool computes_here() const override { return device_.computes_here(); }
   Event make_event() override { return device_.make_event(); }
   void record(Event event, Stream stream) override {
     host_waits_.erase(event.number);
@@ -88,6 +94,7 @@ struct Kind {
   const char* name;
   Wire wire;
   std::optional<double> clip_norm;
+  bool mixed = false;
 };
 void PrintTo(const Kind& kind, std::ostream* out) {
   *out << kind.name;
@@ -105,14 +112,25 @@ class DeviceWaits : public testing::TestWithParam<Kind> {
   /// Three steps with their votes, so that what they use in turn is used again; a sum of numbers before and behind
   /// (between them it would wait for what is tested); and the weights.
   static Result train(int left_out, const LateOptions& late) {
-    LateDevice device(host_sums(), late);
+    if (!GetParam().mixed) {
+      LateDevice device(host_sums(), late);
+      return train(left_out, device, &device);
+    }
+    static const test::MixedWorld mixed = test::make_mixed_world(1);
+    if (!mixed.sums) return train(kNone, *make_host_device(*mixed.ranks.carriers, world().watchdog), nullptr);
+    LateDevice device(*mixed.sums, late);
+    return train(left_out, *make_bridge_device(device, mixed.ranks), &device);
+  }
+
+  /// `late`: the double, where there is one.
+  static Result train(int left_out, Device& device, LateDevice* late) {
     WithoutAWait wrapped(device, left_out);
     Result result;
     {
       SmallModel model(at::kFloat, GetParam().clip_norm, [&](ExchangerParts parts) {
         auto optimizer = make_optimizer({.momentum = 0.9}, parts.parameters);
-        return MadeExchanger{{},
-                             make_device_exchanger(std::move(parts), std::move(optimizer), wrapped, GetParam().wire)};
+        return MadeExchanger{
+            {}, {}, make_device_exchanger(std::move(parts), std::move(optimizer), wrapped, GetParam().wire)};
       });
       const auto sum_numbers = [&](double first) {
         std::array<double, 2> numbers{first, world().ranks.rank() + first};
@@ -133,9 +151,17 @@ class DeviceWaits : public testing::TestWithParam<Kind> {
       for (const auto& outcome : outcomes)
         if (outcome) result.host_numbers.push_back(outcome->loss);
     }
-    result.has_hazards = !device.hazards().empty();
+    if (GetParam().mixed) end_sums(device);
+    result.has_hazards = late != nullptr && !late->hazards().empty();
     result.waits = wrapped.waits();
     return result;
+  }
+
+  /// So that no rank gives up what others wait for, whatever wait was left out.
+  static void end_sums(Device& device) {
+    const Event end = device.make_event();
+    device.record(end, Stream::kExchange);
+    EXPECT_TRUE(test::wait_until([&] { return device.is_complete(end); }));
   }
 
   /// On any rank; a number that is not one is wrong, too.
@@ -153,6 +179,7 @@ class DeviceWaits : public testing::TestWithParam<Kind> {
 };
 
 TEST_P(DeviceWaits, AreEachNeeded) {
+  if (GetParam().mixed && world().ranks.world_size() == 1) GTEST_SKIP() << "one rank is of one kind";
   const Result expected = train(kNone, {});
   for (const LateOptions& late : kLateness)
     EXPECT_FALSE(differs(train(kNone, late), expected)) << late.late_compute << late.late_exchange;
@@ -174,7 +201,9 @@ TEST_P(DeviceWaits, AreEachNeeded) {
 
 INSTANTIATE_TEST_SUITE_P(Kinds, DeviceWaits,
                          testing::Values(Kind{"SameWire", Wire::kSame, {}}, Kind{"Clipped", Wire::kSame, 0.5},
-                                         Kind{"Bf16Wire", Wire::kBf16, {}}),
+                                         Kind{"Bf16Wire", Wire::kBf16, {}}, Kind{"Mixed", Wire::kSame, {}, true},
+                                         Kind{"MixedClipped", Wire::kSame, 0.5, true},
+                                         Kind{"MixedBf16Wire", Wire::kBf16, {}, true}),
                          [](const auto& tested) { return tested.param.name; });
 
 }  // namespace

@@ -229,7 +229,19 @@ INSTANTIATE_TEST_SUITE_P(
         ExchangeWay{.name = "DeviceBf16Wire",
                     .type = at::kFloat,
                     .device = LateOptions{.late_exchange = true},
-                    .wire = Wire::kBf16}),
+                    .wire = Wire::kBf16},
+        ExchangeWay{.name = "MixedFloat", .type = at::kFloat, .device = LateOptions{}, .cpu_ranks = 1},
+        ExchangeWay{.name = "MixedDouble", .type = at::kDouble, .device = LateOptions{}, .cpu_ranks = 2},
+        ExchangeWay{.name = "MixedWithOneGpu", .type = at::kFloat, .device = LateOptions{}, .cpu_ranks = 3},
+        ExchangeWay{.name = "MixedOfLateSums",
+                    .type = at::kFloat,
+                    .device = LateOptions{.late_compute = true, .late_exchange = true},
+                    .cpu_ranks = 2},
+        ExchangeWay{.name = "MixedBf16Wire",
+                    .type = at::kFloat,
+                    .device = LateOptions{.late_exchange = true},
+                    .wire = Wire::kBf16,
+                    .cpu_ranks = 2}),
     [](const auto& tested) { return tested.param.name; });
 
 class NodeAgainstMpi : public testing::TestWithParam<Rule> {

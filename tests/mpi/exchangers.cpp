@@ -1,9 +1,13 @@
 #include "tests/mpi/exchangers.hpp"
 
+#include <algorithm>
+#include <map>
 #include <ostream>
 
 #include "tests/mpi/world.hpp"
+#include "worker/bridge_device.hpp"
 #include "worker/device_exchanger.hpp"
+#include "worker/host_device.hpp"
 #include "worker/optimizer.hpp"
 
 namespace regatta::test {
@@ -12,7 +16,45 @@ void PrintTo(const ExchangeWay& way, std::ostream* out) {
   *out << way.name;
 }
 
+namespace {
+
+/// Kept for the tests whose sums all end, because groups live as long as the world.
+const MixedWorld& mixed_world(int cpu_ranks) {
+  static std::map<int, MixedWorld> worlds;
+  auto found = worlds.find(cpu_ranks);
+  if (found == worlds.end()) found = worlds.emplace(cpu_ranks, make_mixed_world(cpu_ranks)).first;
+  return found->second;
+}
+
+}  // namespace
+
+MixedWorld make_mixed_world(int cpu_ranks) {
+  Placement placement;
+  placement.backend = Backend::kNccl;
+  placement.ranks = world().ranks.world_size();
+  placement.cpu_ranks = cpu_ranks;
+  MixedWorld mixed{.ranks = split_by_device(world().ranks, placement)};
+  if (mixed.ranks.gpus != nullptr) mixed.sums = std::make_unique<HostSums>(*mixed.ranks.gpus);
+  return mixed;
+}
+
+MadeExchanger make_mixed_exchanger(const MixedWorld& mixed, const ExchangeWay& way, ExchangerParts parts,
+                                   const OptimizerSpec& rule) {
+  MadeExchanger made;
+  if (mixed.sums) {
+    made.device = std::make_unique<LateDevice>(*mixed.sums, *way.device);
+    made.around = make_bridge_device(*made.device, mixed.ranks);
+  } else {
+    made.around = make_host_device(*mixed.ranks.carriers, parts.watchdog);
+  }
+  auto optimizer = make_optimizer(rule, parts.parameters);
+  made.exchanger = make_device_exchanger(std::move(parts), std::move(optimizer), *made.around, way.wire);
+  return made;
+}
+
 MadeExchanger make_exchanger(const ExchangeWay& way, ExchangerParts parts, const OptimizerSpec& rule) {
+  const int cpu_ranks = std::min(way.cpu_ranks, world().ranks.world_size() - 1);
+  if (way.device && cpu_ranks > 0) return make_mixed_exchanger(mixed_world(cpu_ranks), way, std::move(parts), rule);
   MadeExchanger made;
   if (way.device) {
     made.device = std::make_unique<LateDevice>(host_sums(), *way.device);

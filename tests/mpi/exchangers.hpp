@@ -10,6 +10,7 @@
 #include "jobs/spec.hpp"
 #include "tests/mpi/late_device.hpp"
 #include "worker/exchanger.hpp"
+#include "worker/mixed_ranks.hpp"
 
 namespace regatta::test {
 
@@ -23,17 +24,31 @@ struct ExchangeWay {
   bool two_domains = false;
   std::optional<LateOptions> device = {};
   Wire wire = Wire::kSame;  ///< the device's
+  int cpu_ranks = 0;        ///< with a device: the last ranks have host memory for one, all but the first at most
 
   bool by_bucket() const { return mpi || device; }  ///< one collective a bucket, over the whole of it
 };
 void PrintTo(const ExchangeWay& way, std::ostream* out);
 
+/// Who sums with whom where the last ranks are CPU ranks.
+struct MixedWorld {
+  MixedRanks ranks;
+  std::unique_ptr<HostSums> sums;  ///< of the GPU ranks; null on the others
+};
+/// Collective over world()'s ranks, of which there are more than `cpu_ranks`. After sums that were given up it is of no
+/// more use.
+MixedWorld make_mixed_world(int cpu_ranks);
+
 struct MadeExchanger {
-  std::unique_ptr<LateDevice> device;  ///< null for the others
+  std::unique_ptr<LateDevice> device;  ///< null for the others, and on CPU ranks
+  std::unique_ptr<Device> around;      ///< in a mixed world: the bridge, or the host's
   std::unique_ptr<Exchanger> exchanger;
 };
 /// Collective.
 MadeExchanger make_exchanger(const ExchangeWay& way, ExchangerParts parts, const OptimizerSpec& rule);
+/// The same in a given mixed world.
+MadeExchanger make_mixed_exchanger(const MixedWorld& mixed, const ExchangeWay& way, ExchangerParts parts,
+                                   const OptimizerSpec& rule);
 
 /// The outcome of this step, however late. Collective.
 StepOutcome finish_and_settle(Exchanger& exchanger, const StepVotes& votes);

@@ -30,6 +30,7 @@ class SmallModel {
   std::vector<at::Tensor> weights() const;  ///< settled; an outcome in flight is lost
   Exchanger& exchanger() { return *made_.exchanger; }
   LateDevice* device() { return made_.device.get(); }
+  Device* around() { return made_.around.get(); }
   const std::vector<Parameter>& parameters() const { return parameters_; }  ///< that a device may be writing
 
  private:
