@@ -29,6 +29,7 @@
 #include <string>
 #include <thread>
 #include <utility>
+#include <vector>
 
 #include "common/error.hpp"
 #include "worker/mpi_sum.hpp"
@@ -145,12 +146,14 @@ class BridgeDevice final : public Device {
     if (narrow) gpu_.copy(Stream::kExchange, values, travelling);
   }
 
-  /// Sums of one stream come one after the other, so they share a buffer. One that grew too small lives on in what is
-  /// enqueued.
+  /// Sums of one stream come one after the other, so they share a buffer. One that is too small is kept: the exchange
+  /// stream may still use it, and the compute stream, which would get its memory next, waits for nothing here.
   at::Tensor part_of(at::Tensor& buffer, std::int64_t count, at::ScalarType type, bool on_host) {
     const c10::InferenceMode training(false);  // an evaluation may be the first to sum
-    if (!buffer.defined() || buffer.numel() < count)
+    if (!buffer.defined() || buffer.numel() < count) {
+      outgrown_.push_back(buffer);
       buffer = on_host ? gpu_.host_memory(count, type) : gpu_.memory(count, type);
+    }
     return buffer.narrow(0, 0, count);
   }
 
@@ -158,6 +161,7 @@ class BridgeDevice final : public Device {
   const bool several_;                // GPUs
   std::shared_ptr<Carrier> carrier_;  // rank 0's; shared with what is enqueued
   at::Tensor staged_floats_, staged_doubles_, wide_;
+  std::vector<at::Tensor> outgrown_;
 };
 
 }  // namespace

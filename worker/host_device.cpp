@@ -32,10 +32,10 @@ class HostDevice final : public Device {
   at::Tensor host_memory(std::int64_t count, at::ScalarType type) override { return memory(count, type); }
 
   void launch(Stream stream, std::function<void()> work) override {
-    if (stream == Stream::kCompute)
-      work();
-    else
+    if (stream == Stream::kExchange)
       enqueue({.work = std::move(work)});
+    else
+      work();
   }
   void copy(Stream stream, const at::Tensor& to, const at::Tensor& from) override {
     launch(stream, [to, from] {

@@ -21,10 +21,12 @@
 #include "jobs/shares.hpp"
 #include "worker/allocator.hpp"
 #include "worker/attempt_record.hpp"
+#include "worker/bridge_device.hpp"
 #include "worker/device_batches.hpp"
 #include "worker/device_exchanger.hpp"
 #include "worker/failure.hpp"
 #include "worker/hand_plan.hpp"
+#include "worker/host_device.hpp"
 #include "worker/loader.hpp"
 #include "worker/mpi.hpp"
 #include "worker/node_dataset.hpp"
@@ -163,14 +165,23 @@ class Worker {
     if (plan_.placement.backend != Backend::kNccl) return {};
     std::vector<std::string> ids;
     for (const GpuDevice& device : cuda_.report().devices)
-      if (ids.size() < static_cast<std::size_t>(ranks_.local_size())) ids.push_back(device.pci_bus_id);
+      if (std::cmp_less(ids.size(), gpu_ranks_here(plan_.placement))) ids.push_back(device.pci_bus_id);
     return ids;
   }
 
-  /// One device a rank of this host.
+  /// Of this host, on which launchers put ranks that follow each other.
+  int gpu_ranks_here(const Placement& place) const {
+    const int first = ranks_.rank() - ranks_.local_rank();
+    int found = 0;
+    for (int rank = first; rank < first + ranks_.local_size(); ++rank) found += is_gpu_rank(place, rank) ? 1 : 0;
+    return found;
+  }
+
+  /// One device a rank on this host that wants one.
   void check_gpus(const Plan& plan) const {
-    if (plan.placement.backend != Backend::kNccl) return;
-    const GpuDemand demand{.ranks = ranks_.local_size(), .may_share = true};  // the coordinator has asked the pool
+    const int here = gpu_ranks_here(plan.placement);
+    if (here == 0) return;
+    const GpuDemand demand{.ranks = here, .may_share = true};  // the coordinator has asked the pool
     if (const auto why = gpu_refusal(demand, cuda_.report(), pci_gpus()); !why.empty())
       throw ConfigError("backend nccl on " + host_name() + ": " + why);
   }
@@ -200,12 +211,16 @@ class Worker {
     std::optional<StepTrace> trace;
     if (features_.has(Feature::kStepTrace)) trace.emplace();
     LapClock clock(trace ? &*trace : nullptr);
-    const std::unique_ptr<Device> device = open_device();  // null: this rank computes on its cores
+    const std::unique_ptr<Device> device = open_device();  // null: no rank has a GPU
     std::unique_ptr<Model> model;
-    const LayerKernels kernels = device ? LayerKernels{.convolutions = false, .lstm = false}
-                                        : LayerKernels{.linear = choose_kernels(),
-                                                       .convolutions = features_.has(Feature::kConvolutions),
-                                                       .lstm = features_.has(Feature::kLstm)};
+    const Placement& place = plan_.placement;
+    const LinearKernels linear =
+        place.backend == Backend::kMpi || place.cpu_ranks > 0 ? choose_kernels() : LinearKernels{};
+    const LayerKernels kernels = is_gpu_rank(place, ranks_.rank())
+                                     ? LayerKernels{.convolutions = false, .lstm = false}
+                                     : LayerKernels{.linear = linear,
+                                                    .convolutions = features_.has(Feature::kConvolutions),
+                                                    .lstm = features_.has(Feature::kLstm)};
     agree(ranks_, [&] {
       model = make_model(plan_.training.model, plan_.dataset, spec.precision, spec.seed, kernels,
                          device ? device->where() : c10::kCPU);
@@ -215,9 +230,10 @@ class Worker {
     const auto exchanger = make_exchanger(*model, device.get(), clock);
     if (ranks_.world_size() > 1 && spec.batch_norm == BatchNorm::kSync)
       model->share_statistics([&](std::span<double> sums) { exchanger->allreduce_now(sums); });
-    const auto batches = make_batches(data, device.get());
-    const auto evaluation = make_evaluation(data, device.get());
-    write_start(*model, *exchanger, kernels.linear, warnings);
+    Device* const gpu = is_gpu_rank(place, ranks_.rank()) ? device.get() : nullptr;
+    const auto batches = make_batches(data, gpu);
+    const auto evaluation = make_evaluation(data, gpu);
+    write_start(*model, *exchanger, linear, warnings);
     std::optional<HostEnergy> energy;
     if (ranks_.local_rank() == 0) energy.emplace(devices_of_host());
     return_idle_memory();  // weights are drawn in double: no step needs such tensors
@@ -239,12 +255,22 @@ class Worker {
     return result.exit_code;
   }
 
-  /// The GPU of this rank, where the plan says so. Collective.
+  /// What this rank exchanges on, where the plan has ranks on GPUs. Collective.
   std::unique_ptr<Device> open_device() {
-    if (plan_.placement.backend != Backend::kNccl) return nullptr;
-    if (wraps_.device) return wraps_.device(ranks_);
+    const Placement& place = plan_.placement;
+    if (place.backend != Backend::kNccl) return nullptr;
+    if (place.cpu_ranks == 0) return open_gpu(ranks_);
+    const MixedRanks mixed = split_by_device(ranks_, place);
+    if (mixed.gpus == nullptr) return make_host_device(*mixed.carriers, watchdog_);
+    bridged_ = open_gpu(*mixed.gpus);
+    return make_bridge_device(*bridged_, mixed);
+  }
+
+  /// Collective over `ranks`, which have a GPU each.
+  std::unique_ptr<Device> open_gpu(RankContext& ranks) {
+    if (wraps_.device) return wraps_.device(ranks);
     const auto gpus = static_cast<int>(cuda_.report().devices.size());
-    return cuda_.plugin->table().open_device(ranks_.local_rank() % gpus, ranks_,
+    return cuda_.plugin->table().open_device(ranks.local_rank() % gpus, ranks,
                                              [this](const char* what, const std::function<bool()>& done) {
                                                const WatchedWait wait(watchdog_, what, WaitKind::kPolling);
                                                poll_until(watchdog_, done);
@@ -436,10 +462,13 @@ class Worker {
   Plan plan_;
   RunFolder folder_;
   std::optional<AttemptRecord> record_;  // rank 0, from open_folder on
+  std::unique_ptr<Device> bridged_;      // a GPU with CPU ranks beside it, below what open_device returns
 };
 
-std::unique_ptr<RankContext> make_context(const LauncherVariables& variables, Watchdog& watchdog) {
-  return variables.world_size == 1 ? make_solo_context() : make_mpi_context(variables, watchdog);
+std::unique_ptr<RankContext> make_context(const LauncherVariables& variables, Watchdog& watchdog,
+                                          const LoadedCuda& cuda) {
+  if (variables.world_size == 1) return make_solo_context();
+  return make_mpi_context(variables, watchdog, cuda.plugin ? MpiCallers::kDevices : MpiCallers::kTrainer);
 }
 
 }  // namespace
@@ -469,7 +498,7 @@ ExitCode run_worker(const WorkerOptions& options, const LeaveNow& leave_now, con
       last_words.say(ExitCode::kDeadline, message);
       leave_now(ExitCode::kDeadline);
     });
-    const auto ranks = make_context(variables, watchdog);
+    const auto ranks = make_context(variables, watchdog, cuda);
     log.set_rank(ranks->rank(), host_name());
     return Worker(options, cuda, wraps, variables, log, signals, watchdog, last_words, *ranks).run();
   } catch (...) {  // before there was a world

@@ -52,10 +52,11 @@ std::string line_with(const std::string& text, const std::string& word) {
 TEST(RenderJson, HasTheKeysOfTheContract) {
   const Json json = to_json(mixed());
   const Json& row = json.at("configurations").at(0);
-  EXPECT_THAT(keys_of(row), ElementsAre("configuration", "pool", "backend", "nodes", "ranks", "threads", "precision",
-                                        "epochs", "repeats", "seconds_per_epoch", "usd_per_epoch", "usd_total",
-                                        "usd_parts", "samples_per_s", "test_accuracy", "seconds", "energy_j_per_epoch",
-                                        "energy", "price", "contended", "status", "shares", "slow_ranks", "choice"));
+  EXPECT_THAT(keys_of(row),
+              ElementsAre("configuration", "pool", "backend", "nodes", "ranks", "threads", "precision", "epochs",
+                          "repeats", "seconds_per_epoch", "usd_per_epoch", "usd_total", "usd_parts", "samples_per_s",
+                          "test_accuracy", "seconds", "energy_j_per_epoch", "energy", "price", "contended", "status",
+                          "shares", "slow_ranks", "cpu_ranks", "choice"));
   EXPECT_THAT(keys_of(row.at("seconds_per_epoch")), ElementsAre("mean", "low", "high"));
   EXPECT_THAT(keys_of(row.at("seconds")), ElementsAre("compute", "data_wait", "exchange", "straggler_wait", "optimizer",
                                                       "evaluation", "checkpoint", "other"));

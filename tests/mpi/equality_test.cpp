@@ -238,12 +238,15 @@ TEST(Shares, OfAMeasuredRunGiveTheSameBitsAgain) {
 
 /// The same plan on GPUs that a stand-in for the plug-in has, where the ranks compute on the double.
 TrainingRun train_on_devices(const std::string& job_text, int ranks,
-                             std::map<std::string, std::string> environment = {}) {
+                             std::map<std::string, std::string> environment = {}, int cpu_ranks = 0,
+                             const Json& shares = nullptr) {
   Json plan = to_json(plan_for(job_text, ranks));
   plan["placement"]["backend"] = "nccl";
-  plan["placement"]["gpus_per_node"] = ranks;
+  plan["placement"]["gpus_per_node"] = ranks - cpu_ranks;
+  plan["placement"]["cpu_ranks"] = cpu_ranks;
+  if (!shares.is_null()) plan["shares"] = shares;
   environment.insert({{"REGATTA_CUDA_PLUGIN", REGATTA_TEST_LIBRARIES "/fake_cuda.so"},
-                      {"REGATTA_FAKE_GPUS", std::to_string(ranks)},
+                      {"REGATTA_FAKE_GPUS", std::to_string(ranks - cpu_ranks)},
                       {"REGATTA_FAKE_TORCH", "1"},
                       {"REGATTA_TEST_DEVICE", "late"}});
   return train(plan, environment);
@@ -260,6 +263,21 @@ TEST(Equality, ADeviceTrainsWhatCoresTrain) {
     expect_same_figures(devices, cores);
     for (const RankRow& row : devices.rows) EXPECT_NEAR(row.seconds.sum(), row.wall_s, 0.01 * row.wall_s);
   }
+}
+
+TEST(Equality, CpuRanksBesideDevicesTrainWhatCoresTrain) {
+  const std::string data = "{format: synthetic, samples: 1300, shape: [1, 12, 12], classes: 10}";
+  const std::string text = job("cnn", data, "fp64", 2, "every_epoch");
+  const TrainingRun cores = train(to_json(plan_for(text, 1)));
+  const auto expect_the_same = [&](const TrainingRun& mixed, const char* what) {
+    EXPECT_LE(relative_difference(mixed.weights, cores.weights), 1e-10) << what;
+    EXPECT_EQ(multisets(mixed.delivered), multisets(cores.delivered)) << what;
+    expect_same_figures(mixed, cores);
+    for (const RankRow& row : mixed.rows) EXPECT_NEAR(row.seconds.sum(), row.wall_s, 0.01 * row.wall_s) << what;
+  };
+  expect_the_same(train_on_devices(text, 2, {}, 1), "one of each");
+  expect_the_same(train_on_devices(text, 3, {}, 1, {30, 20, 1}), "two devices, unequal shares");
+  expect_the_same(train_on_devices(text, 3, {}, 2, {1, 0, 1}), "a CPU rank without samples");
 }
 
 }  // namespace

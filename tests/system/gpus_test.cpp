@@ -69,7 +69,7 @@ TEST_F(GpuRows, AGpuRowThatCanRunIsPlannedOnGpus) {
 
 TEST_F(GpuRows, CpuRanksBesideGpusAreOneLaunch) {
   use_fake(1);
-  options_.environment["REGATTA_FAKE_TRAINS"] = "1";
+  options_.environment["REGATTA_FAKE_TORCH"] = "1";
   const std::string cluster =
       folder_.write("cluster.yaml", "pools:\n  here: {cores_per_node: 4, price: {usd_per_node_hour: 4}}\n");
   const std::string job = write_job({"{name: mixed, backend: nccl, ranks: 1, cpu_ranks: 3}"});

@@ -79,6 +79,7 @@ class PassingDevice : public Device {
   void launch(Stream stream, std::function<void()> work) override { device_.launch(stream, std::move(work)); }
   void copy(Stream stream, const at::Tensor& to, const at::Tensor& from) override { device_.copy(stream, to, from); }
   void all_reduce_sum(const at::Tensor& values) override { device_.all_reduce_sum(values); }
+  void run_on_host(Stream stream, std::function<void()> work) override { device_.run_on_host(stream, std::move(work)); }
   Event make_event() override { return device_.make_event(); }
   void record(Event event, Stream stream) override { device_.record(event, stream); }
   void wait(Stream stream, Event event) override { device_.wait(stream, event); }
