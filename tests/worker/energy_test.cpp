@@ -53,6 +53,9 @@ TEST(EpochEnergy, OnGpusBoardsCountTooAndStandAloneWhereNothingElseIsKnown) {
   const HostJoules boards{.boards_j = 2500.5, .wants_boards = true, .source = "NVML: 2 boards"};
   const std::vector<RankEpoch> rows{row(boards), row()};
   EXPECT_DOUBLE_EQ(epoch_energy(plan_with(kTdp, 1, 2, 4), rows, 10)->value_j, (60 + 160 * 2 / 4.0) * 10);
+  Plan mixed = plan_with(kTdp, 1, 5, 4);
+  mixed.placement.cpu_ranks = 3;
+  EXPECT_DOUBLE_EQ(epoch_energy(mixed, rows, 10)->value_j, (60 + 160 * 6 / 8.0) * 10) << "two GPUs of 4, 6 cores of 8";
   const auto alone = epoch_energy(plan_with({}, 1, 2, 4), rows, 10);
   ASSERT_TRUE(alone);
   EXPECT_DOUBLE_EQ(alone->value_j, 2500.5);
