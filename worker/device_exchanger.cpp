@@ -281,8 +281,7 @@ class DeviceExchanger final : public Exchanger {
                    [bucket, optimizer = optimizer_, take_mean, samples = global_samples_, rate = learning_rate_] {
                      const c10::NoGradGuard no_grad;
                      if (take_mean) bucket->mean.div_(samples);
-                     for (std::size_t p = 0; p < bucket->parameters.size(); ++p)
-                       optimizer->apply(bucket->parameters[p], bucket->means[p], rate);
+                     optimizer->apply(bucket->parameters, bucket->means, rate);
                    });
   }
 

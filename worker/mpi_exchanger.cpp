@@ -10,6 +10,7 @@
 #include <c10/core/GradMode.h>
 
 #include <limits>
+#include <numeric>
 #include <tuple>
 
 #include "common/error.hpp"
@@ -46,6 +47,8 @@ class MpiExchanger final : public Exchanger {
             [this](std::size_t i, const at::Tensor& gradient) { views_[i].copy_(gradient); },
             [this](int bucket) { bucket_ready(bucket); }) {
     views_ = views_of(flat_, plan_, parts_.parameters);
+    all_.resize(views_.size());
+    std::iota(all_.begin(), all_.end(), std::size_t{0});
     agree_on_bucket_plan(plan_.hash, parts_.ranks);
   }
 
@@ -117,7 +120,7 @@ class MpiExchanger final : public Exchanger {
     const Lap lap(parts_.clock, Activity::kApply);
     flat_.div_(global_samples_);
     if (parts_.clip_norm) clip_to_norm({flat_.narrow(0, 0, plan_.elements)}, *parts_.clip_norm);
-    for (std::size_t i = 0; i < views_.size(); ++i) optimizer_->apply(i, views_[i], learning_rate_);
+    optimizer_->apply(all_, views_, learning_rate_);
   }
 
   void allreduce(void* data, std::int64_t count, MPI_Datatype type, const char* what) {
@@ -137,6 +140,7 @@ class MpiExchanger final : public Exchanger {
   at::Tensor flat_;  // (elements + kVotes), gradients' dtype
   MPI_Datatype type_;
   std::vector<at::Tensor> views_;  // by parameter, into flat_
+  std::vector<std::size_t> all_;   // parameters
   GradientCapture capture_;
   std::int64_t step_ = 0, global_samples_ = 0;
   double learning_rate_ = 0;

@@ -13,56 +13,82 @@ namespace regatta {
 namespace {
 
 /// The fused kernels walk raw memory.
-void expect_same_layout(const at::Tensor& weights, const at::Tensor& gradient) {
-  const bool same = weights.sizes() == gradient.sizes() && weights.scalar_type() == gradient.scalar_type() &&
-                    same_layout(weights, gradient);
-  REGATTA_ENSURE(same, "a gradient laid out as its parameter");
+void expect_same_layouts(const std::vector<at::Tensor>& weights, const std::vector<at::Tensor>& gradients) {
+  REGATTA_ENSURE(weights.size() == gradients.size() && !weights.empty(), "a gradient for each parameter");
+  for (std::size_t i = 0; i < weights.size(); ++i) {
+    const bool same = weights[i].sizes() == gradients[i].sizes() &&
+                      weights[i].scalar_type() == gradients[i].scalar_type() && same_layout(weights[i], gradients[i]);
+    REGATTA_ENSURE(same, "a gradient laid out as its parameter");
+  }
+}
+
+/// Of those that are applied together.
+std::vector<at::Tensor> picked(const std::vector<at::Tensor>& all, const std::vector<std::size_t>& which) {
+  std::vector<at::Tensor> some;
+  for (const std::size_t i : which) some.push_back(all[i]);
+  return some;
+}
+
+std::vector<at::Tensor> tensors_of(const std::vector<Parameter>& parameters) {
+  std::vector<at::Tensor> tensors;
+  for (const Parameter& parameter : parameters) tensors.push_back(parameter.tensor);
+  return tensors;
 }
 
 class Sgd final : public Optimizer {
  public:
-  Sgd(const OptimizerSpec& spec, std::vector<Parameter> parameters)
-      : spec_(spec), parameters_(std::move(parameters)), momentum_(parameters_.size()) {}
+  Sgd(const OptimizerSpec& spec, const std::vector<Parameter>& parameters)
+      : spec_(spec), weights_(tensors_of(parameters)), momentum_(parameters.size()) {}
 
-  void apply(std::size_t parameter, const at::Tensor& mean_gradient, double learning_rate) override {
+  void apply(const std::vector<std::size_t>& parameters, const std::vector<at::Tensor>& mean_gradients,
+             double learning_rate) override {
     const c10::NoGradGuard no_grad;
-    at::Tensor& weights = parameters_[parameter].tensor;
-    expect_same_layout(weights, mean_gradient);
+    const std::vector<at::Tensor> weights = picked(weights_, parameters);
+    expect_same_layouts(weights, mean_gradients);
     std::vector<at::Tensor> momentum;
-    const bool first = !momentum_[parameter].defined();  // the first buffer is the gradient itself, as in torch
+    const bool first = !momentum_[parameters[0]].defined();  // the first buffer is the gradient itself, as in torch
     if (spec_.momentum != 0) {
-      if (first) momentum_[parameter] = at::empty_like(weights);
-      momentum.push_back(momentum_[parameter]);
+      for (const std::size_t i : parameters) {
+        REGATTA_ENSURE(momentum_[i].defined() != first, "parameters that are always applied together");
+        if (first) momentum_[i] = at::empty_like(weights_[i]);
+      }
+      momentum = picked(momentum_, parameters);
     }
-    at::_fused_sgd_({weights}, {mean_gradient}, momentum, spec_.weight_decay, spec_.momentum, learning_rate,
+    at::_fused_sgd_(weights, mean_gradients, momentum, spec_.weight_decay, spec_.momentum, learning_rate,
                     /*dampening=*/0, spec_.nesterov, /*maximize=*/false, first);
   }
 
  private:
   OptimizerSpec spec_;
-  std::vector<Parameter> parameters_;
-  std::vector<at::Tensor> momentum_;  // by parameter; undefined before its first step
+  std::vector<at::Tensor> weights_, momentum_;  // by parameter; momentum undefined before its first step
 };
 
 class Adam final : public Optimizer {
  public:
-  Adam(const OptimizerSpec& spec, std::vector<Parameter> parameters)
-      : spec_(spec), parameters_(std::move(parameters)), states_(parameters_.size()) {}
+  Adam(const OptimizerSpec& spec, const std::vector<Parameter>& parameters)
+      : spec_(spec),
+        weights_(tensors_of(parameters)),
+        means_(parameters.size()),
+        squares_(parameters.size()),
+        steps_(parameters.size()) {}
 
-  void apply(std::size_t parameter, const at::Tensor& mean_gradient, double learning_rate) override {
+  void apply(const std::vector<std::size_t>& parameters, const std::vector<at::Tensor>& mean_gradients,
+             double learning_rate) override {
     const c10::NoGradGuard no_grad;
-    at::Tensor& weights = parameters_[parameter].tensor;
-    expect_same_layout(weights, mean_gradient);
-    State& state = states_[parameter];
-    if (!state.step.defined()) {
-      state = {.mean = at::zeros_like(weights),
-               .square = at::zeros_like(weights),
-               .step = at::zeros({}, weights.options().dtype(at::kFloat))};
+    const std::vector<at::Tensor> weights = picked(weights_, parameters);
+    expect_same_layouts(weights, mean_gradients);
+    for (const std::size_t i : parameters) {
+      if (steps_[i].defined()) continue;
+      means_[i] = at::zeros_like(weights_[i]);
+      squares_[i] = at::zeros_like(weights_[i]);
+      steps_[i] = at::zeros({}, weights_[i].options().dtype(at::kFloat));
     }
-    state.step.add_(1);
+    const std::vector<at::Tensor> means = picked(means_, parameters), squares = picked(squares_, parameters),
+                                  steps = picked(steps_, parameters);
+    at::_foreach_add_(steps, 1);
     const auto step = [&](auto fused) {
-      fused({weights}, {mean_gradient}, {state.mean}, {state.square}, {}, {state.step}, learning_rate, spec_.betas[0],
-            spec_.betas[1], spec_.weight_decay, spec_.eps, /*amsgrad=*/false, /*maximize=*/false, {}, {});
+      fused(weights, mean_gradients, means, squares, {}, steps, learning_rate, spec_.betas[0], spec_.betas[1],
+            spec_.weight_decay, spec_.eps, /*amsgrad=*/false, /*maximize=*/false, {}, {});
     };
     if (spec_.kind == OptimizerKind::kAdam)
       step(at::_ops::_fused_adam_::call);
@@ -71,21 +97,17 @@ class Adam final : public Optimizer {
   }
 
  private:
-  struct State {
-    at::Tensor mean, square;  // running means of the gradient and of its square
-    at::Tensor step;          // float32, beside the weights, as the kernel wants it
-  };
-
   OptimizerSpec spec_;
-  std::vector<Parameter> parameters_;
-  std::vector<State> states_;  // by parameter
+  std::vector<at::Tensor> weights_;          // by parameter, as all
+  std::vector<at::Tensor> means_, squares_;  // running, of the gradient and of its square
+  std::vector<at::Tensor> steps_;            // () float32, beside the weights, as the kernel wants it
 };
 
 }  // namespace
 
-std::unique_ptr<Optimizer> make_optimizer(const OptimizerSpec& spec, std::vector<Parameter> parameters) {
-  if (spec.kind == OptimizerKind::kSgd) return std::make_unique<Sgd>(spec, std::move(parameters));
-  return std::make_unique<Adam>(spec, std::move(parameters));
+std::unique_ptr<Optimizer> make_optimizer(const OptimizerSpec& spec, const std::vector<Parameter>& parameters) {
+  if (spec.kind == OptimizerKind::kSgd) return std::make_unique<Sgd>(spec, parameters);
+  return std::make_unique<Adam>(spec, parameters);
 }
 
 }  // namespace regatta

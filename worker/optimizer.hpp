@@ -1,5 +1,5 @@
 #pragma once
-// One update rule, applied by the MPI exchanger to whole parameters. In torch's own arithmetic, as an oracle for the
+// One update rule, applied to whole parameters, many at a time. In torch's own arithmetic, as an oracle for the
 // rules of slice_kernels.hpp.
 
 #include <ATen/core/Tensor.h>
@@ -16,8 +16,11 @@ namespace regatta {
 class Optimizer {
  public:
   virtual ~Optimizer() = default;
-  /// parameter[i] <- rule(parameter[i], mean_gradient, state[i]); same shape, strides and dtype.
-  virtual void apply(std::size_t parameter, const at::Tensor& mean_gradient, double learning_rate) = 0;
+  /// parameter[i] <- rule(parameter[i], mean gradient, state[i]) for each i in `parameters`, whose mean gradients stand
+  /// in their order: same shape, strides and dtype. A device gets a fixed number of launches, however many they are.
+  /// Requires that parameters that are applied together once always are.
+  virtual void apply(const std::vector<std::size_t>& parameters, const std::vector<at::Tensor>& mean_gradients,
+                     double learning_rate) = 0;
 };
 
 /// The rules of torch.optim, without dampening and amsgrad:
@@ -26,6 +29,6 @@ class Optimizer {
 ///   adam   g += weight_decay*p; the means of g and g^2, corrected for their start
 ///          (Kingma and Ba, ICLR 2015, algorithm 1)
 ///   adamw  as adam, but p -= lr*weight_decay*p beside it (Loshchilov and Hutter, ICLR 2019, algorithm 2)
-std::unique_ptr<Optimizer> make_optimizer(const OptimizerSpec& spec, std::vector<Parameter> parameters);
+std::unique_ptr<Optimizer> make_optimizer(const OptimizerSpec& spec, const std::vector<Parameter>& parameters);
 
 }  // namespace regatta

@@ -13,6 +13,7 @@
 #define OMPI_SKIP_MPICXX 1
 #include <mpi.h>
 
+#include <algorithm>
 #include <csignal>
 #include <cstdlib>
 #include <fstream>
@@ -113,9 +114,10 @@ class SlowOptimizer final : public Optimizer {
  public:
   SlowOptimizer(std::unique_ptr<Optimizer> inner, Delay delay, int rank)
       : inner_(std::move(inner)), delay_(delay), rank_(rank) {}
-  void apply(std::size_t parameter, const at::Tensor& mean_gradient, double learning_rate) override {
-    if (parameter == 0) delay_(rank_);
-    inner_->apply(parameter, mean_gradient, learning_rate);
+  void apply(const std::vector<std::size_t>& parameters, const std::vector<at::Tensor>& mean_gradients,
+             double learning_rate) override {
+    if (std::find(parameters.begin(), parameters.end(), 0U) != parameters.end()) delay_(rank_);  // once a step
+    inner_->apply(parameters, mean_gradients, learning_rate);
   }
 
  private:
