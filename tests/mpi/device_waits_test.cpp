@@ -141,7 +141,7 @@ class DeviceWaits : public testing::TestWithParam<Kind> {
       std::vector<std::optional<StepOutcome>> outcomes;
       for (int step = 1; step <= kTrained; ++step) {
         StepVotes votes;
-        votes.loss_sum.add(at::full({}, 3.0 * step, at::kDouble));
+        votes.loss_sum.add(at::full({}, 1.0 + 2 * step, at::kDouble));  // never a multiple of an earlier one
         outcomes.push_back(model.step(1, votes));
       }
       outcomes.push_back(model.exchanger().settle());
