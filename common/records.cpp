@@ -242,6 +242,16 @@ double PhaseSeconds::sum() const {
   return std::accumulate(values.begin(), values.end(), 0.0);
 }
 
+PhaseSeconds& PhaseSeconds::operator+=(const PhaseSeconds& other) {
+  for (std::size_t phase = 0; phase < kPhases; ++phase) values[phase] += other.values[phase];
+  return *this;
+}
+
+PhaseSeconds& PhaseSeconds::operator-=(const PhaseSeconds& other) {
+  for (std::size_t phase = 0; phase < kPhases; ++phase) values[phase] -= other.values[phase];
+  return *this;
+}
+
 Json to_json(const PhaseSeconds& phases) {
   Json json = Json::object();
   for (const auto& [phase, word] : kPhaseText.words) json[word] = phases[phase];

@@ -34,6 +34,8 @@ struct PhaseSeconds {
   double& operator[](Phase phase) { return values[static_cast<std::size_t>(phase)]; }
   double operator[](Phase phase) const { return values[static_cast<std::size_t>(phase)]; }
   double sum() const;
+  PhaseSeconds& operator+=(const PhaseSeconds&);
+  PhaseSeconds& operator-=(const PhaseSeconds&);
 };
 Json to_json(const PhaseSeconds&);
 PhaseSeconds phase_seconds_from_json(const Json&);

@@ -115,6 +115,8 @@ class BridgeDevice final : public Device {
   }
 
   Event make_event() override { return gpu_.make_event(); }
+  Event make_timed_event() override { return gpu_.make_timed_event(); }
+  double seconds_between(Event from, Event to) override { return gpu_.seconds_between(from, to); }
   void record(Event event, Stream stream) override { gpu_.record(event, stream); }
   void wait(Stream stream, Event event) override { gpu_.wait(stream, event); }
   bool is_complete(Event event) override {

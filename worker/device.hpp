@@ -59,6 +59,10 @@ class Device {
   virtual Event make_event() = 0;
   /// The event is complete once all that is on the stream now has happened. Before its first record it is.
   virtual void record(Event event, Stream stream) = 0;
+  /// As make_event, and with a time once it is complete. Fewer are better: a time costs the stream a little.
+  virtual Event make_timed_event() = 0;
+  /// By the device's clock, from one timed event to another, of any stream. Requires that both are complete.
+  virtual double seconds_between(Event from, Event to) = 0;
   /// What is enqueued on the stream from now on happens after the event.
   virtual void wait(Stream stream, Event event) = 0;
   /// Does not wait: whoever needs the event on the host polls, and gives up when it wants to. What happened before a

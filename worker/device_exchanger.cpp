@@ -21,6 +21,9 @@
 // known too late to keep its weights (D-12). Buckets are sent in order whatever the order in which hooks complete them,
 // so that all ranks call the same collectives in the same order, with or without samples.
 //
+// Seconds are the device's own (METRICS section 4): marks cut the compute stream's time into phases. The host's laps, a
+// step ahead of it, would only say how long launching takes.
+//
 // What a step's outcome waits for comes in two, used in turn: the step after it records its own before anybody waits.
 
 #include "worker/device_exchanger.hpp"
@@ -38,6 +41,7 @@
 #include "common/error.hpp"
 #include "common/host.hpp"
 #include "worker/clip.hpp"
+#include "worker/device_time_line.hpp"
 #include "worker/flat_buffer.hpp"
 #include "worker/gradient_capture.hpp"
 #include "worker/lap_clock.hpp"
@@ -109,6 +113,7 @@ class DeviceExchanger final : public Exchanger {
         votes_{HostNumbers(device), HostNumbers(device)},
         numbers_(device),
         settled_(device.make_event()),
+        time_line_(device),
         gradients_(parts_.parameters.size()),
         capture_(
             parts_.parameters, buckets_of(plan_), parts_.clock,
@@ -131,6 +136,8 @@ class DeviceExchanger final : public Exchanger {
     global_samples_ = global_samples;
     learning_rate_ = learning_rate;
     turn_ = 1 - turn_;
+    await_batch(step);  // where nobody has said so
+    named(step, -1, "time line", "begin", [&] { time_line_.mark(Phase::kDataWait); });
     ready_.assign(buckets_.size(), false);
     sent_ = 0;
     capture_.begin_step();
@@ -150,7 +157,11 @@ class DeviceExchanger final : public Exchanger {
     if (device_.computes_here()) wait_for_sums(now);  // else launch_rule would, and that counts as the optimizer's time
     launch_rule();
     const auto before = std::exchange(in_flight_, now);
-    return before ? std::optional(count_votes(*before)) : std::nullopt;
+    if (!before) return {};
+    const StepOutcome outcome = count_votes(*before);
+    // Its sums were behind its backward, and that behind the optimizer of the step before it.
+    named(step_, -1, "time line", "exchange", [&] { time_line_.read_up_to(before->step - 1); });
+    return outcome;
   }
 
   std::optional<StepOutcome> settle() override {
@@ -161,6 +172,7 @@ class DeviceExchanger final : public Exchanger {
       device_.record(settled_, Stream::kCompute);
       // Behind the sums, which have been waited for, lies this device's own work alone: no deadline.
       poll_until(parts_.watchdog, [&] { return device_.is_complete(settled_); });
+      time_line_.end_stretch();
     });
     return last;
   }
@@ -168,15 +180,29 @@ class DeviceExchanger final : public Exchanger {
   void allreduce_now(std::span<double> values) override {
     const Lap lap(parts_.clock, Activity::kSum);
     named(step_, -1, "sum of metrics", "metrics", [&] {
+      const bool in_step = time_line_.running();
+      if (in_step) time_line_.mark(Phase::kCompute);
       numbers_.start_sum(values);
-      wait_for_ranks(numbers_.done(), "sum of metrics");
+      const Duration waited = wait_for_ranks(numbers_.done(), "sum of metrics");
+      if (in_step)
+        time_line_.mark_wait_for_numbers();
+      else
+        waits_.push_back(seconds(waited));
     });
     std::copy(numbers_.sums().begin(), numbers_.sums().end(), values.begin());
   }
 
   std::vector<Parameter> weights() const override { return parts_.parameters; }
-  std::vector<double> take_waits() override { return std::exchange(waits_, {}); }
+  std::vector<double> take_waits() override {
+    std::vector<double> waits = time_line_.take_waits();
+    for (const double wait : std::exchange(waits_, {})) waits.push_back(wait);
+    return waits;
+  }
   std::int64_t take_bytes_exchanged() override { return std::exchange(bytes_exchanged_, 0); }
+  DeviceTimeLine* time_line() override { return &time_line_; }
+  void await_batch(std::int64_t step) override {
+    named(step, -1, "time line", "begin", [&] { time_line_.begin_step(step); });
+  }
 
  private:
   /// A step whose outcome is not known yet.
@@ -220,16 +246,19 @@ class DeviceExchanger final : public Exchanger {
     gather(bucket);
     device_.record(bucket.gathered, Stream::kCompute);
     device_.wait(Stream::kExchange, bucket.gathered);
+    time_line_.begin_sum();
     device_.all_reduce_sum(bucket.sent);
     if (bucket.sent.scalar_type() != bucket.mean.scalar_type())
       device_.copy(Stream::kExchange, bucket.mean, bucket.sent);
     device_.record(bucket.summed[turn_], Stream::kExchange);
+    time_line_.end_sum();
     bytes_exchanged_ += static_cast<std::int64_t>(bucket.sent.nbytes());
   }
 
   /// Gradients into the flat buffer, in the wire's type; zeros where this rank had no samples. On the compute stream:
   /// it is where they were made and where their memory is used again.
   void gather(const DeviceBucket& bucket) {
+    time_line_.mark(Phase::kCompute);
     std::vector<at::Tensor> to, from, absent;
     for (std::size_t p = 0; p < bucket.parameters.size(); ++p) {
       at::Tensor gradient = std::exchange(gradients_[bucket.parameters[p]], {});
@@ -241,6 +270,7 @@ class DeviceExchanger final : public Exchanger {
       if (!to.empty()) at::_foreach_copy_(to, from);
       if (!absent.empty()) at::_foreach_zero_(absent);
     });
+    time_line_.mark(Phase::kExchange);
   }
 
   void send_rest(const StepVotes& votes) {
@@ -250,8 +280,11 @@ class DeviceExchanger final : public Exchanger {
     send_ready("exchange");
     // A loss that is not finite stays so in the sum, whatever the others bring: nobody has to look at it here.
     const Ballot ballot = ballot_of({votes.loss_sum.known(), votes.stop, votes.budget});
-    named(step_, buckets() - 1, "sum of votes", "exchange",
-          [&] { votes_[turn_].start_sum(ballot, votes.loss_sum.passes()); });
+    named(step_, buckets() - 1, "sum of votes", "exchange", [&] {
+      time_line_.mark(Phase::kCompute);
+      votes_[turn_].start_sum(ballot, votes.loss_sum.passes());
+      time_line_.mark(Phase::kExchange);
+    });
   }
 
   // ---- applying
@@ -262,17 +295,21 @@ class DeviceExchanger final : public Exchanger {
       if (!parts_.clip_norm) {
         for (const auto& bucket : buckets_) {
           device_.wait(Stream::kCompute, bucket->summed[turn_]);
+          time_line_.mark_wait_for_sum();
           launch_apply(bucket, /*take_mean=*/true);
+          time_line_.mark(Phase::kOptimizer);
         }
         return;
       }
       device_.wait(Stream::kCompute, buckets_.back()->summed[turn_]);  // and so for all of them
+      time_line_.mark_wait_for_sum();
       device_.launch(Stream::kCompute, [mean = mean_, samples = global_samples_, limit = *parts_.clip_norm] {
         const c10::NoGradGuard no_grad;
         mean.div_(samples);
         clip_to_norm({mean}, limit);
       });
       for (const auto& bucket : buckets_) launch_apply(bucket, /*take_mean=*/false);
+      time_line_.mark(Phase::kOptimizer);
     });
   }
 
@@ -307,13 +344,11 @@ class DeviceExchanger final : public Exchanger {
     return outcome_of(of.step, sums, static_cast<double>(of.global_samples));
   }
 
-  void wait_for_ranks(Event event, const char* what) {
+  Duration wait_for_ranks(Event event, const char* what) {
     const auto start = std::chrono::steady_clock::now();
-    {
-      const WatchedWait wait(parts_.watchdog, what, WaitKind::kPolling);
-      poll_until(parts_.watchdog, [&] { return device_.is_complete(event); });
-    }
-    waits_.push_back(seconds(std::chrono::steady_clock::now() - start));
+    const WatchedWait wait(parts_.watchdog, what, WaitKind::kPolling);
+    poll_until(parts_.watchdog, [&] { return device_.is_complete(event); });
+    return std::chrono::steady_clock::now() - start;
   }
 
   /// A failure of the device says where it met this rank, as the watchdog does for a wait; the device is given up.
@@ -340,6 +375,7 @@ class DeviceExchanger final : public Exchanger {
   std::array<HostNumbers, 2> votes_;  // of steps in turn
   HostNumbers numbers_;
   Event settled_;
+  DeviceTimeLine time_line_;
   std::optional<InFlight> in_flight_;
   std::size_t turn_ = 0;
   std::int64_t step_ = 0, global_samples_ = 1;
@@ -347,7 +383,7 @@ class DeviceExchanger final : public Exchanger {
   std::vector<bool> ready_;            // by bucket
   std::size_t sent_ = 0;               // buckets of this step
   std::vector<at::Tensor> gradients_;  // by parameter, as autograd made them, until their bucket is gathered
-  std::vector<double> waits_;          // seconds by collective
+  std::vector<double> waits_;          // seconds by collective, of those between steps
   std::int64_t bytes_exchanged_ = 0;
   GradientCapture capture_;
 };

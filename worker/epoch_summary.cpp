@@ -17,6 +17,13 @@ PhaseSeconds split_waits(PhaseSeconds laps, std::span<const double> own, std::sp
   return laps;
 }
 
+PhaseSeconds within_wall(PhaseSeconds device, double wall_s) {
+  if (const double sum = device.sum(); sum > wall_s)
+    for (double& value : device.values) value *= wall_s / sum;
+  device[Phase::kOther] += wall_s - device.sum();
+  return device;
+}
+
 std::optional<record::StepTimes> step_times(std::vector<double> seconds) {
   if (seconds.empty()) return {};
   const auto at = [&](double quantile) {
@@ -48,6 +55,7 @@ record::Epoch epoch_record(const Plan& plan, const EpochTotals& totals, const st
   const double ranks = static_cast<double>(rows.size());
   for (const RankEpoch& row : rows) {
     line.wall_s += row.wall_s / ranks;
+    line.exchange_hidden_s += row.exchange_hidden_s / ranks;
     for (std::size_t phase = 0; phase < kPhases; ++phase)
       line.seconds.values[phase] += row.seconds.values[phase] / ranks;
   }

@@ -31,8 +31,12 @@ std::optional<record::StepTimes> step_times(std::vector<double> seconds);
 /// rank waited longer than that was for a slower one. `own` and `least` have one entry a collective.
 PhaseSeconds split_waits(PhaseSeconds laps, std::span<const double> own, std::span<const double> least);
 
-/// The epoch's line. `rows` has one entry a rank, at least one: seconds and wall are their means, so that the former
-/// still sum to the latter.
+/// A stretch of steps by the device's clock, in a row of `wall_s` seconds of the host: what the host has beyond them is
+/// `other`, and where clocks disagree they are scaled down to it. Sums to `wall_s`.
+PhaseSeconds within_wall(PhaseSeconds device, double wall_s);
+
+/// The epoch's line. `rows` has one entry a rank, at least one: seconds, hidden ones too, and wall are their means, so
+/// that the former still sum to the latter.
 record::Epoch epoch_record(const Plan& plan, const EpochTotals& totals, const std::optional<TestFigures>& test,
                            std::span<const RankEpoch> rows, std::int64_t bytes_exchanged);
 

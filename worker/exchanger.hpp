@@ -17,6 +17,7 @@
 
 namespace regatta {
 
+class DeviceTimeLine;
 class LapClock;
 class Optimizer;
 class RankContext;
@@ -62,11 +63,16 @@ class Exchanger {
   /// on every rank between steps, once settled.
   virtual std::vector<Parameter> weights() const = 0;
 
-  /// Exposed wait of this rank in each collective since the last call, seconds; as many on every rank. The trainer
-  /// takes the minimum over ranks of each as `exchange` and the rest as `straggler_wait`, once an epoch.
+  /// Exposed wait of this rank in each collective since the last call, seconds; as many on every rank, once settled.
+  /// The trainer takes the minimum over ranks of each as `exchange` and the rest as `straggler_wait`, once an epoch.
   virtual std::vector<double> take_waits() = 0;
   /// Gradient bytes that this rank handed to collectives since the last call.
   virtual std::int64_t take_bytes_exchanged() = 0;
+
+  /// Where the model runs on a device: what its clock says of steps. Null elsewhere.
+  virtual DeviceTimeLine* time_line() { return nullptr; }
+  /// For that clock: the batch of this step, which begins next, is asked for now.
+  virtual void await_batch(std::int64_t /*step*/) {}
 };
 
 /// What every exchanger works with. The references outlive it.

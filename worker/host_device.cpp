@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "common/error.hpp"
+#include "common/time.hpp"
 #include "worker/mpi_sum.hpp"
 #include "worker/polled_wait.hpp"
 
@@ -48,9 +49,20 @@ class HostDevice final : public Device {
 
   Event make_event() override {
     events_.push_back(0);
+    times_.emplace_back();
     return {static_cast<int>(events_.size()) - 1};
   }
+  Event make_timed_event() override {
+    const Event event = make_event();
+    times_.back() = std::make_shared<SteadyTime>();
+    return event;
+  }
+  double seconds_between(Event from, Event to) override {
+    return seconds(*times_.at(static_cast<std::size_t>(to.number)) - *times_.at(static_cast<std::size_t>(from.number)));
+  }
   void record(Event event, Stream stream) override {
+    if (const auto& time = times_.at(static_cast<std::size_t>(event.number)))
+      launch(stream, [time] { *time = std::chrono::steady_clock::now(); });
     events_.at(static_cast<std::size_t>(event.number)) = stream == Stream::kExchange ? enqueued_ : 0;
   }
   void wait(Stream stream, Event event) override {
@@ -114,9 +126,10 @@ class HostDevice final : public Device {
 
   MpiSum sum_;
   Watchdog& watchdog_;
-  std::deque<Queued> queue_;              // of the exchange stream
-  std::int64_t enqueued_ = 0, done_ = 0;  // of it, since the beginning
-  std::vector<std::int64_t> events_;      // by Event's number: how many must be done
+  std::deque<Queued> queue_;                        // of the exchange stream
+  std::int64_t enqueued_ = 0, done_ = 0;            // of it, since the beginning
+  std::vector<std::int64_t> events_;                // by Event's number: how many must be done
+  std::vector<std::shared_ptr<SteadyTime>> times_;  // likewise; null where it has none
   bool aborted_ = false;
 };
 

@@ -44,6 +44,7 @@ Json to_json(const RankEpoch& row) {
           {"samples", row.samples},
           {"wall_s", row.wall_s},
           {"seconds", to_json(row.seconds)},
+          {"exchange_hidden_s", row.exchange_hidden_s},
           {"energy", row.energy ? to_json(*row.energy) : Json(nullptr)}};
 }
 
@@ -55,6 +56,7 @@ RankEpoch rank_epoch_from_json(const Json& json) {
           .samples = json_get<std::int64_t>(json, "samples"),
           .wall_s = json_get<double>(json, "wall_s"),
           .seconds = phase_seconds_from_json(json_at(json, "seconds")),
+          .exchange_hidden_s = json_get<double>(json, "exchange_hidden_s"),
           .energy = energy.is_null() ? std::nullopt : std::optional(host_joules_from_json(energy))};
 }
 

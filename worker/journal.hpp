@@ -23,7 +23,8 @@ struct HostJoules {
   std::string source;                            ///< which meters
 };
 
-/// ranks.jsonl: {"epoch", "rank", "host", "samples", "seconds": {...}, "wall_s", "energy"}; one line a rank and epoch.
+/// ranks.jsonl: {"epoch", "rank", "host", "samples", "seconds": {...}, "wall_s", "exchange_hidden_s",
+/// "energy"}; one line a rank and epoch.
 /// energy: {"processors_j", "boards_j", "wants_boards", "source"} of the host, in the line of its first rank; else
 /// null.
 struct RankEpoch {
@@ -32,6 +33,7 @@ struct RankEpoch {
   std::int64_t samples = 0;
   double wall_s = 0;
   PhaseSeconds seconds;
+  double exchange_hidden_s = 0;
   std::optional<HostJoules> energy;  ///< of the first rank of a host
 };
 Json to_json(const RankEpoch&);

@@ -55,7 +55,12 @@ class LapClock {
   Activity activity() const { return doing_.activity; }
   /// Seconds of a phase since the last `take`, without the running lap.
   double so_far(Phase phase) const { return laps_[phase]; }
-  /// Seconds by phase since the last `take`, the running lap included; starts anew.
+  /// Seconds by phase since the last `take`, the running lap included.
+  PhaseSeconds up_to_now() {
+    enter(doing_);
+    return laps_;
+  }
+  /// Likewise; starts anew.
   PhaseSeconds take() {
     enter(doing_);
     return std::exchange(laps_, PhaseSeconds{});

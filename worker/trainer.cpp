@@ -1,6 +1,7 @@
 // Time: the trainer thread sits in the activity `other` and enters another one only for a scope: batches.next is data,
 // then forward and backward, and the exchanger accounts for itself. An epoch's laps are closed after its
-// last barrier; what bringing the rows together and writing them costs falls into the next epoch.
+// last barrier; on a device its own clock's seconds stand in their place (METRICS section 4). What bringing the rows
+// together and writing them costs falls into the next epoch.
 //
 // Outcomes: on a device that of a step is known when the next one is under way. All ranks then leave after the same
 // step, one later than on a processor; before an epoch ends, and before anything else than a step follows, they settle.
@@ -21,6 +22,7 @@
 #include "common/error.hpp"
 #include "jobs/schedule.hpp"
 #include "worker/auto_deadline.hpp"
+#include "worker/device_time_line.hpp"
 #include "worker/epoch_summary.hpp"
 #include "worker/evaluation.hpp"
 #include "worker/share_control.hpp"
@@ -69,6 +71,7 @@ class Trainer {
       : p_(parts),
         train_(parts.plan.training.train),
         stop_(parts.plan.training.stop),
+        time_line_(parts.exchanger.time_line()),
         shares_(parts.plan, parts.ranks, parts.journal),
         spending_(parts.plan, parts.process_start, wall_now(), steady_now()),
         reporter_(parts.journal, parts.plan, parts.process_start, steady_now()) {}
@@ -120,19 +123,29 @@ class Trainer {
     SteadyTime before = steady_now();
     for (std::int64_t in_epoch = 1; in_epoch <= steps && end_ == End::kNot; ++in_epoch) {
       p_.clock.begin_step(step_ + 1, before);
+      begin_on_device();
       const Batch& batch = next_batch();
+      const auto own_samples = static_cast<std::int64_t>(batch.samples.size());
       totals.learning_rate = learning_rate(train_.schedule, train_.optimizer.lr, step_, {steps, stop_.epochs});
       p_.exchanger.begin_step(++step_, batch.global_samples, totals.learning_rate);
       const double computed_before_s = p_.clock.so_far(Phase::kCompute);
       const StepVotes votes{.loss_sum = forward_backward(batch), .stop = p_.stop_requested ? 1 : 0, .budget = budget()};
-      shares_.after_step(step_, {.compute_s = p_.clock.so_far(Phase::kCompute) - computed_before_s,
-                                 .samples = static_cast<std::int64_t>(batch.samples.size())});
+      if (time_line_ == nullptr)
+        shares_.after_step(step_,
+                           {.compute_s = p_.clock.so_far(Phase::kCompute) - computed_before_s, .samples = own_samples});
+      else
+        own_samples_.push_back(own_samples);
       in_flight_.push_back({epoch, step_, in_epoch, batch.global_samples});
       totals.last_step = step_;
-      totals.own_samples += static_cast<std::int64_t>(batch.samples.size());
+      totals.own_samples += own_samples;
       count(p_.exchanger.finish_step(votes), totals);
+      read_device();
       const bool deciding = in_epoch < steps && shares_.due(step_ + 1, /*new_epoch=*/false);
-      if (in_epoch == steps || end_ != End::kNot || deciding) count(p_.exchanger.settle(), totals);
+      if (in_epoch == steps || end_ != End::kNot || deciding) {
+        count(p_.exchanger.settle(), totals);
+        read_device();
+        end_on_device();
+      }
       totals.complete = in_epoch == steps && end_ != End::kNonFinite;
       const SteadyTime end = steady_now();
       p_.clock.end_step(end);
@@ -165,6 +178,33 @@ class Trainer {
     totals.samples += step.global_samples;
     totals.loss_sum += step.loss * static_cast<double>(step.global_samples);
     reporter_.after_step(step, steady_now());
+  }
+
+  /// Where steps run on a device its clock counts their seconds, from here on until they have settled.
+  void begin_on_device() {
+    if (time_line_ == nullptr) return;
+    if (!stretch_begin_) stretch_begin_ = p_.clock.up_to_now();
+    p_.exchanger.await_batch(step_ + 1);
+  }
+
+  /// Steps are read in order, on all ranks after the same one.
+  void read_device() {
+    if (time_line_ == nullptr) return;
+    for (const DeviceStep& step : time_line_->take()) {
+      device_s_ += step.seconds;
+      exchange_hidden_s_ += step.exchange_hidden_s;
+      shares_.after_step(step.number, {.compute_s = step.seconds[Phase::kCompute], .samples = own_samples_.front()});
+      own_samples_.pop_front();
+    }
+  }
+
+  /// Its seconds replace the host's laps.
+  void end_on_device() {
+    if (!stretch_begin_) return;
+    PhaseSeconds host = p_.clock.up_to_now();
+    host -= *std::exchange(stretch_begin_, {});
+    instead_of_laps_ += within_wall(std::exchange(device_s_, {}), host.sum());
+    instead_of_laps_ -= host;
   }
 
   /// From step `step_` + 1 on, which lies in `epoch`. Nobody has a batch in hand, and what was made ahead by other
@@ -284,12 +324,14 @@ class Trainer {
 
   struct ClosedLaps {
     PhaseSeconds laps;
-    double wall_s = 0;
+    double wall_s = 0, exchange_hidden_s = 0;
     std::optional<HostJoules> energy;
   };
   ClosedLaps close_laps() {
     const SteadyTime now = steady_now();
-    ClosedLaps closed{p_.clock.take(), seconds(now - std::exchange(epoch_start_, now))};
+    ClosedLaps closed{p_.clock.take(), seconds(now - std::exchange(epoch_start_, now)),
+                      std::exchange(exchange_hidden_s_, 0)};
+    closed.laps += std::exchange(instead_of_laps_, {});
     if (p_.energy != nullptr) closed.energy = p_.energy->take();
     return closed;
   }
@@ -312,6 +354,7 @@ class Trainer {
                         .samples = totals.own_samples,
                         .wall_s = closed.wall_s,
                         .seconds = split_waits(closed.laps, own, least),
+                        .exchange_hidden_s = closed.exchange_hidden_s,
                         .energy = closed.energy};
     const std::int64_t bytes = p_.exchanger.take_bytes_exchanged();
     std::vector<RankEpoch> rows;
@@ -325,6 +368,7 @@ class Trainer {
   TrainerParts p_;
   const TrainSpec& train_;
   const StopSpec& stop_;
+  DeviceTimeLine* const time_line_;  // null: steps run on a processor
   ShareControl shares_;
   const Spending spending_;
   StepReporter reporter_;
@@ -334,6 +378,10 @@ class Trainer {
   std::deque<StepReporter::Step> in_flight_;  // without their losses
   SteadyTime epoch_start_, first_begin_;      // of this epoch, of the first
   AutoDeadline auto_deadline_;
+  std::optional<PhaseSeconds> stretch_begin_;          // the laps then
+  PhaseSeconds device_s_, instead_of_laps_;            // of the stretch that runs; of those of the epoch
+  double exchange_hidden_s_ = 0;                       // of the epoch
+  std::deque<std::int64_t> own_samples_;               // of steps that the device's clock has not told yet
   std::optional<record::CostDecision> cost_decision_;  // rank 0
 };
 

@@ -197,12 +197,12 @@ TEST_F(Trouble, AnOutcomeThatNeverComesIsMissedInTheNextStep) {
               HasSubstr(fmt::format("in sum of gradients at step {}, bucket {} (exchange)", step, bucket)));
 }
 
-TEST_F(Trouble, ADeviceThatFailedBeforeIsNoticedInBackward) {
+TEST_F(Trouble, ADeviceThatFailedBeforeIsNoticedAsAStepBegins) {
   make({});
   if (last_rank()) model_->device()->abort();
   const End end = train();
   if (last_rank()) {
-    EXPECT_THAT(end.message, HasSubstr(me() + ": sum of gradients failed at step 1, bucket 0 (backward)"));
+    EXPECT_THAT(end.message, HasSubstr(me() + ": time line failed at step 1 (begin)"));
   } else {
     EXPECT_EQ(end.code, ExitCode::kDeadline);
     EXPECT_THAT(end.message, HasSubstr("at step 1, bucket 0 (exchange)"));

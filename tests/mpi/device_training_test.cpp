@@ -92,6 +92,7 @@ struct Trained {
   std::vector<double> losses;         // by step, on rank 0
   std::vector<record::Epoch> epochs;  // on rank 0
   std::vector<std::string> hazards;
+  int buckets = 0;
 };
 
 class DeviceTraining : public testing::Test {
@@ -145,6 +146,7 @@ class DeviceTraining : public testing::Test {
                             .stop_requested = stop,
                             .process_start = std::chrono::steady_clock::now()});
     for (const Parameter& parameter : exchanger.weights()) trained.weights.push_back(parameter.tensor.detach().clone());
+    trained.buckets = exchanger.buckets();
     if (made.device) trained.hazards = made.device->hazards();
     world().ranks.barrier();
     return trained;
@@ -278,6 +280,23 @@ TEST_F(DeviceTraining, SharesMayChangeWithinAnEpochAndBetweenThem) {
   const Trained expected = train_by(kCpu, changing);
   EXPECT_LE(distance(expected.weights, train_by(kCpu, plan()).weights), kSame);
   for (const ExchangeWay& way : devices()) expect_same(train_by(way, changing), expected);
+}
+
+// The device has microseconds for what takes the host, which runs the model here, far longer: what is left is `other`.
+TEST_F(DeviceTraining, SecondsAreTheDevicesAndSumToTheWall) {
+  constexpr double kWork = 2e-6, kCopy = 1e-6, kSum = 0;
+  ExchangeWay way{.name = "device", .type = at::kDouble, .device = LateOptions{.late_exchange = true}};
+  way.device->seconds = {.work = kWork, .copy = kCopy, .sum = kSum};
+  const Trained found = train_by(way, plan());
+  for (const record::Epoch& epoch : found.epochs) {
+    EXPECT_NEAR(epoch.seconds.sum(), epoch.wall_s, 0.01 * epoch.wall_s);
+    const double steps = static_cast<double>(epoch.last_step - epoch.first_step + 1);
+    EXPECT_NEAR(epoch.seconds[Phase::kOptimizer], steps * found.buckets * kWork, 1e-12);
+    EXPECT_NEAR(epoch.seconds[Phase::kCompute], 0, 1e-12);
+    EXPECT_GT(epoch.seconds[Phase::kEvaluation], 0);
+    EXPECT_GT(epoch.seconds[Phase::kOther], 0);
+    EXPECT_EQ(epoch.exchange_hidden_s, 0);
+  }
 }
 
 }  // namespace

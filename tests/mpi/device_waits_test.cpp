@@ -56,6 +56,8 @@ class WithoutAWait final : public Device {
   void run_on_host(Stream stream, std::function<void()> work) override { device_.run_on_host(stream, std::move(work)); }
   bool computes_here() const override { return device_.computes_here(); }
   Event make_event() override { return device_.make_event(); }
+  Event make_timed_event() override { return device_.make_timed_event(); }
+  double seconds_between(Event from, Event to) override { return device_.seconds_between(from, to); }
   void record(Event event, Stream stream) override {
     host_waits_.erase(event.number);
     if (stream == Stream::kCompute || std::exchange(copied_to_host_, false)) host_waits_[event.number] = {};

@@ -7,6 +7,7 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "worker/rank_context.hpp"
@@ -23,11 +24,12 @@ class HostSums {
   /// From number 0 again, also after ranks gave up in the middle.
   void restart();
 
-  /// Hands in this rank's part. float64, float32 or bfloat16, contiguous.
-  void begin(std::int64_t number, const at::Tensor& part);
-  /// False until all ranks have begun it. Then the sum, the same bits on every rank; bfloat16 is added up in float32
-  /// and rounded once, where NCCL rounds at each hop.
-  bool finish(std::int64_t number, const at::Tensor& sum) const;
+  /// Hands in this rank's part, at `time` by a clock that all ranks began at 0. float64, float32 or bfloat16,
+  /// contiguous.
+  void begin(std::int64_t number, const at::Tensor& part, double time);
+  /// Nothing until all ranks have begun it. Then the sum, the same bits on every rank; bfloat16 is added up in float32
+  /// and rounded once, where NCCL rounds at each hop. Returns when the last rank had begun.
+  std::optional<double> finish(std::int64_t number, const at::Tensor& sum) const;
 
  private:
   struct Rank;

@@ -8,6 +8,7 @@
 #include <c10/core/GradMode.h>
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 #include <chrono>
 #include <limits>
@@ -32,6 +33,7 @@ constexpr auto kOtherRanks = std::chrono::microseconds(100);  // between two loo
 struct LateDevice::Moment {
   Stream stream = Stream::kCompute;
   std::int64_t place = 0;
+  std::shared_ptr<double> time = {};  // NaN until it is over
 };
 
 /// Work has only `end`; a transfer or a sum holds its destination from `begin` to `end`. `end` is false when other
@@ -39,7 +41,10 @@ struct LateDevice::Moment {
 struct LateDevice::Operation {
   std::function<bool()> begin = {}, end = {};
   std::optional<Moment> after = {};
-  std::int64_t place = 0;  // in its queue, from 1
+  double takes = 0, not_before = 0;     // seconds; the host's clock when it was enqueued
+  std::shared_ptr<double> others = {};  // of a sum: when the last rank had begun
+  std::shared_ptr<double> time = {};    // of an event's place, for it
+  std::int64_t place = 0;               // in its queue, from 1
   bool begun = false;
 };
 
@@ -47,6 +52,7 @@ struct LateDevice::Queue {
   bool late = false;
   std::deque<Operation> operations;
   std::int64_t enqueued = 0, done = 0, demanded = 0;  // places
+  double time = 0;                                    // at `done`
 
   bool may_end(const Operation& operation) const { return !late || operation.place <= demanded; }
 };
@@ -77,10 +83,12 @@ at::Tensor LateDevice::host_memory(std::int64_t count, at::ScalarType type) {
 }
 
 void LateDevice::launch(Stream stream, std::function<void()> work) {
-  enqueue(stream, {.end = [work = std::move(work)] {
-            work();
-            return true;
-          }});
+  enqueue(stream, {.end =
+                       [work = std::move(work)] {
+                         work();
+                         return true;
+                       },
+                   .takes = options_.seconds.work});
 }
 
 void LateDevice::copy(Stream stream, const at::Tensor& to, const at::Tensor& from) {
@@ -101,18 +109,23 @@ void LateDevice::copy(Stream stream, const at::Tensor& to, const at::Tensor& fro
                          check_untouched("the destination of a copy", flight->to, flight->poison);
                          flight->to.copy_(flight->taken);
                          return true;
-                       }});
+                       },
+                   .takes = options_.seconds.copy});
 }
 
 void LateDevice::all_reduce_sum(const at::Tensor& values) {
   struct InFlight {
     at::Tensor values, poison;
     std::int64_t number;
+    double not_before;
+    std::shared_ptr<double> others;
   };
-  auto flight = std::make_shared<InFlight>(InFlight{values, {}, sums_asked_++});
+  auto flight =
+      std::make_shared<InFlight>(InFlight{values, {}, sums_asked_++, host_time_, std::make_shared<double>(0)});
   enqueue(Stream::kExchange, {.begin =
                                   [this, flight] {
-                                    sums_.begin(flight->number, flight->values);
+                                    const double own = queue(Stream::kExchange).time;  // no other thread moves it
+                                    sums_.begin(flight->number, flight->values, std::max(own, flight->not_before));
                                     flight->values.fill_(poison(flight->values.scalar_type()));
                                     flight->poison = flight->values.clone();
                                     return true;
@@ -121,14 +134,18 @@ void LateDevice::all_reduce_sum(const at::Tensor& values) {
                                   [this, flight] {
                                     if (flight->number == options_.hangs_at) return false;
                                     const at::Tensor sum = at::empty_like(flight->values);
-                                    if (!sums_.finish(flight->number, sum)) return false;
+                                    const auto others = sums_.finish(flight->number, sum);
+                                    if (!others) return false;
+                                    *flight->others = *others;
                                     check_untouched("a sum", flight->values, flight->poison);
                                     flight->values.copy_(sum);
                                     if (flight->number != options_.fails_at) return true;
                                     const std::lock_guard lock(mutex_);
                                     error_ = fmt::format("injected at sum {}", flight->number);
                                     return true;
-                                  }});
+                                  },
+                              .takes = options_.seconds.sum,
+                              .others = flight->others});
 }
 
 void LateDevice::run_on_host(Stream stream, std::function<void()> work) {
@@ -138,13 +155,32 @@ void LateDevice::run_on_host(Stream stream, std::function<void()> work) {
 Event LateDevice::make_event() {
   const std::lock_guard lock(mutex_);
   events_.emplace_back();
+  timed_.push_back(false);
   return {static_cast<int>(events_.size()) - 1};
 }
 
-void LateDevice::record(Event event, Stream stream) {
-  enqueue(stream, {});
+Event LateDevice::make_timed_event() {
+  const Event event = make_event();
   const std::lock_guard lock(mutex_);
-  events_.at(static_cast<std::size_t>(event.number)) = {stream, queue(stream).enqueued};
+  timed_.back() = true;
+  return event;
+}
+
+double LateDevice::seconds_between(Event from, Event to) {
+  const std::lock_guard lock(mutex_);
+  const auto time_of = [&](Event event) {
+    const auto number = static_cast<std::size_t>(event.number);
+    REGATTA_ENSURE(timed_.at(number) && events_[number].time, "a timed event that was recorded");
+    return *events_[number].time;
+  };
+  return time_of(to) - time_of(from);
+}
+
+void LateDevice::record(Event event, Stream stream) {
+  const auto time = std::make_shared<double>(std::numeric_limits<double>::quiet_NaN());
+  enqueue(stream, {.time = time});
+  const std::lock_guard lock(mutex_);
+  events_.at(static_cast<std::size_t>(event.number)) = {stream, queue(stream).enqueued, time};
 }
 
 void LateDevice::wait(Stream stream, Event event) {
@@ -161,7 +197,9 @@ bool LateDevice::is_complete(Event event) {
   expect_works();
   const Moment& moment = events_.at(static_cast<std::size_t>(event.number));
   demand(moment);
-  return is_done(moment);
+  if (!is_done(moment)) return false;
+  host_time_ = std::max(host_time_, latest_of(moment));
+  return true;
 }
 
 void LateDevice::abort() {
@@ -174,6 +212,16 @@ void LateDevice::finish_compute() {
   const Moment now{Stream::kCompute, queue(Stream::kCompute).enqueued};
   demand(now);
   advanced_.wait(lock, [&] { return is_done(now) || aborted_ || !error_.empty(); });
+  host_time_ = std::max(host_time_, queue(Stream::kCompute).time);
+}
+
+void LateDevice::pass(double seconds) {
+  const std::lock_guard lock(mutex_);
+  host_time_ += seconds;
+}
+
+void LateDevice::take_time(Stream stream, double seconds) {
+  enqueue(stream, {.end = [] { return true; }, .takes = seconds});
 }
 
 std::vector<std::string> LateDevice::hazards() const {
@@ -192,6 +240,7 @@ void LateDevice::enqueue(Stream stream, Operation operation) {
     expect_works();
     Queue& to = queue(stream);
     operation.place = ++to.enqueued;
+    operation.not_before = host_time_;
     to.operations.push_back(std::move(operation));
   }
   wake_.notify_one();
@@ -256,9 +305,20 @@ bool LateDevice::end_head(Queue& queue, std::unique_lock<std::mutex>& lock) {
 }
 
 void LateDevice::pop(Queue& queue) {
-  queue.done = queue.operations.front().place;
+  const Operation& done = queue.operations.front();
+  if (done.takes > 0) queue.time = std::max(queue.time, done.not_before);
+  if (done.after) queue.time = std::max(queue.time, latest_of(*done.after));
+  if (done.others) queue.time = std::max(queue.time, *done.others);
+  queue.time += done.takes;
+  if (done.time) *done.time = queue.time = std::max(queue.time, done.not_before);
+  queue.done = done.place;
   queue.operations.pop_front();
   advanced_.notify_all();
+}
+
+/// 0 before the event's first record.
+double LateDevice::latest_of(const Moment& moment) const {
+  return moment.time ? *moment.time : 0;
 }
 
 bool LateDevice::run_unlocked(const std::function<bool()>& part, std::unique_lock<std::mutex>& lock) {

@@ -10,6 +10,10 @@
 //              reads what it writes too early finds what was there before.
 //   anything   fresh memory is NaN, or a number that nobody expects where its type has none.
 //   failing    at a chosen sum: an error, or no end.
+//   timed      each stream has a clock of its own, which work, copies and sums move by as much as the test said, a wait
+//              to the time of what it waited for, and a sum to when the last rank came. The host's clock moves when the
+//              test says so, and by waiting; what it enqueues begins no earlier. So times are the same in every run,
+//              however long the threads took. The time of an event that is not complete is NaN.
 //
 // Sums go over the real ranks (host_sums.hpp).
 
@@ -27,9 +31,15 @@
 
 namespace regatta::test {
 
+/// How long each operation takes, by the device's clock.
+struct LateSeconds {
+  double work = 0, copy = 0, sum = 0;
+};
+
 struct LateOptions {
   bool late_compute = false, late_exchange = false, late_copy = false;
   std::optional<std::int64_t> fails_at = {}, hangs_at = {};  ///< number of the sum, from 0, on this rank
+  LateSeconds seconds = {};
 };
 
 /// As Device, from one thread. What it runs may hold tensors, and no reference to anything shorter-lived.
@@ -48,6 +58,8 @@ class LateDevice final : public Device {
   void all_reduce_sum(const at::Tensor& values) override;
   void run_on_host(Stream stream, std::function<void()> work) override;
   Event make_event() override;
+  Event make_timed_event() override;
+  double seconds_between(Event from, Event to) override;
   void record(Event event, Stream stream) override;
   void wait(Stream stream, Event event) override;
   bool is_complete(Event event) override;
@@ -55,6 +67,9 @@ class LateDevice final : public Device {
 
   /// A forward pass on the device would follow the optimizer on the compute stream; one on the host calls this first.
   void finish_compute();
+  /// What the host does elsewhere, and what a model would put on the stream.
+  void pass(double seconds);
+  void take_time(Stream stream, double seconds);
   std::vector<std::string> hazards() const;
   bool aborted() const;
 
@@ -74,6 +89,7 @@ class LateDevice final : public Device {
   bool end_head(Queue& queue, std::unique_lock<std::mutex>& lock);
   void pop(Queue& queue);
   bool run_unlocked(const std::function<bool()>& part, std::unique_lock<std::mutex>& lock);
+  double latest_of(const Moment& moment) const;
   void check_untouched(const char* what, const at::Tensor& found, const at::Tensor& expected);
 
   HostSums& sums_;
@@ -82,6 +98,8 @@ class LateDevice final : public Device {
   std::condition_variable wake_, advanced_;
   std::vector<Queue> queues_;  // by Stream
   std::vector<Moment> events_;
+  std::vector<bool> timed_;  // by event
+  double host_time_ = 0;
   std::vector<std::string> hazards_;
   std::string error_;
   std::int64_t sums_asked_ = 0;

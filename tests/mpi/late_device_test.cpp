@@ -5,6 +5,8 @@
 #include <ATen/ATen.h>
 #include <gmock/gmock.h>
 
+#include <cmath>
+
 #include "common/error.hpp"
 #include "tests/mpi/exchangers.hpp"
 #include "tests/mpi/world.hpp"
@@ -120,6 +122,34 @@ TEST(LateDevice, SumsBfloat16InFloatAndRoundsOnce) {
   finish(device, Stream::kExchange);
   const float total = 256 + 0.75F * static_cast<float>(world().ranks.world_size() - 1);
   EXPECT_EQ(sum.item<float>(), at::full({1}, total).to(at::kBFloat16).item<float>());
+}
+
+// A sum of 3 s that waits for work of 2 s, on the last rank of 5 s, and begins 1 s after the host began.
+TEST(LateDevice, KeepsTimesThatDoNotDependOnThreads) {
+  for (const bool late : {false, true}) {
+    LateDevice device(host_sums(),
+                      {.late_compute = late, .late_exchange = late, .seconds = {.work = 2, .copy = 0.5, .sum = 3}});
+    const Event begin = device.make_timed_event(), worked = device.make_timed_event(), end = device.make_timed_event();
+    device.record(begin, Stream::kCompute);
+    const at::Tensor value = at::ones({1});
+    device.pass(1);
+    const bool last = world().ranks.rank() == world().ranks.world_size() - 1;
+    if (last) device.take_time(Stream::kCompute, 3);
+    device.launch(Stream::kCompute, [] {});
+    device.record(worked, Stream::kCompute);
+    device.wait(Stream::kExchange, worked);
+    device.all_reduce_sum(value);
+    device.record(end, Stream::kExchange);
+    EXPECT_TRUE(std::isnan(device.seconds_between(begin, end)) || !late) << "nobody has waited for it";
+    finish(device, Stream::kExchange);
+    EXPECT_EQ(device.seconds_between(begin, worked), 1 + (last ? 5 : 2));
+    EXPECT_EQ(device.seconds_between(begin, end), 1 + 5 + 3);
+    device.launch(Stream::kCompute, [] {});  // the host has waited until then
+    finish(device, Stream::kCompute);
+    device.record(worked, Stream::kCompute);
+    finish(device, Stream::kCompute);
+    EXPECT_EQ(device.seconds_between(end, worked), 2);
+  }
 }
 
 TEST(LateDevice, FailsAndHangsWhereItIsTold) {

@@ -106,6 +106,8 @@ class Forwarding : public Device {
   void all_reduce_sum(const at::Tensor& values) override { device_.all_reduce_sum(values); }
   void run_on_host(Stream stream, std::function<void()> work) override { device_.run_on_host(stream, std::move(work)); }
   Event make_event() override { return device_.make_event(); }
+  Event make_timed_event() override { return device_.make_timed_event(); }
+  double seconds_between(Event from, Event to) override { return device_.seconds_between(from, to); }
   void record(Event event, Stream stream) override { device_.record(event, stream); }
   void wait(Stream stream, Event event) override { device_.wait(stream, event); }
   bool is_complete(Event event) override { return device_.is_complete(event); }

@@ -42,6 +42,7 @@ std::optional<StepOutcome> SmallModel::step(std::int64_t passes, const StepVotes
   exchanger().begin_step(step_, kGlobalSamples, 0.01 * static_cast<double>(step_));
   for (std::int64_t pass = 0; pass < passes; ++pass) {
     exchanger().begin_pass(pass + 1 == passes);
+    if (before_backward) before_backward();
     backward(pass);
   }
   return exchanger().finish_step(votes);

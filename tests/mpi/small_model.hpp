@@ -31,6 +31,7 @@ class SmallModel {
   Exchanger& exchanger() { return *made_.exchanger; }
   LateDevice* device() { return made_.device.get(); }
   Device* around() { return made_.around.get(); }
+  std::function<void()> before_backward;                                    ///< called in each pass, where there is one
   const std::vector<Parameter>& parameters() const { return parameters_; }  ///< that a device may be writing
 
  private:

@@ -28,6 +28,8 @@ class WrappedExchanger : public Exchanger {
   std::vector<Parameter> weights() const override { return inner_->weights(); }
   std::vector<double> take_waits() override { return inner_->take_waits(); }
   std::int64_t take_bytes_exchanged() override { return inner_->take_bytes_exchanged(); }
+  DeviceTimeLine* time_line() override { return inner_->time_line(); }
+  void await_batch(std::int64_t step) override { inner_->await_batch(step); }
 
  protected:
   Exchanger& inner() { return *inner_; }

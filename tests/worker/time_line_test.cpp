@@ -66,6 +66,20 @@ TEST(SplitWaits, TheMinimumIsExchangeAndTheRestIsStraggling) {
   EXPECT_DOUBLE_EQ(split.sum(), laps.sum());
 }
 
+TEST(WithinWall, SumsToTheHostsSecondsWhateverTheDeviceSays) {
+  PhaseSeconds device;
+  device[Phase::kCompute] = 6;
+  device[Phase::kExchange] = 2;
+  const PhaseSeconds within = within_wall(device, 9);
+  EXPECT_EQ(within[Phase::kCompute], 6);
+  EXPECT_EQ(within[Phase::kExchange], 2);
+  EXPECT_EQ(within[Phase::kOther], 1);
+  const PhaseSeconds scaled = within_wall(device, 4);  // its clock is wrong
+  EXPECT_EQ(scaled[Phase::kCompute], 3);
+  EXPECT_EQ(scaled[Phase::kExchange], 1);
+  EXPECT_EQ(scaled[Phase::kOther], 0);
+}
+
 TEST(EpochRecord, MeansOverRanksKeepTheSum) {
   Plan plan;
   plan.placement = {.ranks = 2, .threads = 1, .cores_per_node = 2};
@@ -77,6 +91,7 @@ TEST(EpochRecord, MeansOverRanksKeepTheSum) {
   fast.seconds[Phase::kEvaluation] = 2;
   slow.seconds[Phase::kCompute] = 8;
   slow.seconds[Phase::kEvaluation] = 2;
+  fast.exchange_hidden_s = 1;
   const std::vector<RankEpoch> rows{fast, slow};
   const EpochTotals totals{
       .epoch = 2, .first_step = 11, .last_step = 20, .samples = 1280, .loss_sum = 640, .learning_rate = 0.05};
@@ -86,6 +101,7 @@ TEST(EpochRecord, MeansOverRanksKeepTheSum) {
   EXPECT_DOUBLE_EQ(line.seconds[Phase::kStragglerWait], 1.5);
   EXPECT_DOUBLE_EQ(line.seconds.sum(), line.wall_s);
   EXPECT_DOUBLE_EQ(line.train_s, 8);
+  EXPECT_DOUBLE_EQ(line.exchange_hidden_s, 0.5);
   EXPECT_DOUBLE_EQ(line.samples_per_s, 160);
   EXPECT_DOUBLE_EQ(line.train_loss, 0.5);
   EXPECT_EQ(line.test_accuracy, 0.9);
