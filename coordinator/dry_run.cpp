@@ -41,7 +41,7 @@ Sketch sketch_of(const Preparation& preparation, const PlannedRow& row, const st
 std::string cores_text(const Placement& place) {
   if (place.cores.empty()) return "not pinned";
   std::vector<std::string> ranks;
-  for (const auto& cores : place.cores) ranks.push_back(fmt::format("{}", fmt::join(cores, "+")));
+  for (const auto& cores : place.cores) ranks.push_back(cores.empty() ? "any" : fmt::format("{}", fmt::join(cores, "+")));
   return "cores " + fmt::format("{}", fmt::join(ranks, " | "));
 }
 

@@ -106,9 +106,10 @@ class SyncBatchNormBackward final : public torch::autograd::Node {
     const at::Tensor x = x_.unpack(), weight = weight_.unpack();
     const at::Tensor dy = gradients[0].defined() ? gradients[0] : at::zeros_like(x);
     at::Tensor dx = at::zeros_like(x), own_weight = at::zeros_like(weight), own_bias = at::zeros_like(weight);
+    const at::Tensor unsaved = at::empty({0}, weight.options());  // CUDA's kernels want one, whatever is in it
     if (x.numel() > 0)
       std::tie(dx, own_weight, own_bias) =
-          at::native_batch_norm_backward(dy, x, weight, batch_.mean, batch_.var, /*save_mean=*/{}, /*save_invstd=*/{},
+          at::native_batch_norm_backward(dy, x, weight, batch_.mean, batch_.var, unsaved, unsaved,
                                          /*train=*/false, kEpsilon, {true, true, true});
     std::vector<double> sums = to_doubles(own_bias);  // S, then P
     const std::vector<double> products = to_doubles(own_weight);
@@ -139,7 +140,7 @@ BatchNormLayer::BatchNormLayer(const ModelTensors& tensors, const std::string& n
 
 at::Tensor BatchNormLayer::forward(const at::Tensor& x, bool training, const SumOverRanks& sum) const {
   if (!training)
-    return at::batch_norm(x, weight_, bias_, running_mean_, running_var_, false, kMomentum, kEpsilon, false);
+    return at::batch_norm(x, weight_, bias_, running_mean_, running_var_, false, kMomentum, kEpsilon, x.is_cuda());
   ++*batches_.mutable_data_ptr<std::int64_t>();
   return sum ? with_all_ranks(x, sum) : alone(x);
 }
@@ -148,7 +149,7 @@ at::Tensor BatchNormLayer::alone(const at::Tensor& x) const {
   const bool has_variance = values_per_channel(x) > 1;  // one value has none, and must not spoil the running one
   const std::optional<at::Tensor> none;
   return at::batch_norm(x, weight_, bias_, has_variance ? running_mean_ : none, has_variance ? running_var_ : none,
-                        true, kMomentum, kEpsilon, false);
+                        true, kMomentum, kEpsilon, /*cudnn_enabled=*/x.is_cuda());
 }
 
 at::Tensor BatchNormLayer::with_all_ranks(const at::Tensor& x, const SumOverRanks& sum) const {

@@ -77,14 +77,15 @@ int nodes_beside_gpus(const JobSpec& job, const ConfigurationSpec& configuration
 }
 
 /// Disjoint, in order; empty where they do not suffice: pinning would make some ranks share cores and leave others
-/// alone.
+/// alone. A rank on a GPU is counted and not pinned: the threads of autograd, of its loader, of CUDA and of NCCL want
+/// more than the one core that launching takes, each for moments.
 std::vector<std::vector<int>> deal_cores(const Placement& placement, const std::vector<int>& cores) {
   std::vector<std::vector<int>> dealt;
   auto next = cores.begin();
   for (int rank = 0; rank < placement.ranks; ++rank) {
     const int threads = threads_of(placement, rank);
     if (cores.end() - next < threads) return {};
-    dealt.emplace_back(next, next + threads);
+    dealt.emplace_back(next, is_gpu_rank(placement, rank) ? next : next + threads);
     next += threads;
   }
   return dealt;

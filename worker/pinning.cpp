@@ -26,8 +26,9 @@ std::string pin(const std::vector<int>& cores, int rank) {
 
 std::vector<std::string> take_place(const Placement& placement, int rank) {
   std::vector<std::string> warnings;
-  if (!placement.cores.empty()) {
-    const std::string trouble = pin(placement.cores.at(static_cast<std::size_t>(rank)), rank);
+  const auto& dealt = placement.cores;
+  if (!dealt.empty() && !dealt.at(static_cast<std::size_t>(rank)).empty()) {
+    const std::string trouble = pin(dealt[static_cast<std::size_t>(rank)], rank);
     if (!trouble.empty()) warnings.push_back(trouble);
   }
   at::set_num_threads(threads_of(placement, rank));

@@ -25,6 +25,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cstdlib>
 #include <cstring>
 #include <deque>
 #include <optional>
@@ -160,6 +161,9 @@ class NcclDevice final : public Device {
 
  private:
   void connect(RankContext& ranks) {
+    // All connections now, under the deadline of starting: else the first sums of the first step make them, and take
+    // device memory when the model has it.
+    (void)::setenv("NCCL_RUNTIME_CONNECT", "0", /*overwrite=*/0);
     const ncclUniqueId id = share_id(ranks);
     ncclConfig_t config = NCCL_CONFIG_INITIALIZER;
     config.blocking = 0;
@@ -222,6 +226,7 @@ class NcclDevice final : public Device {
     abort();
     for (auto& host_work : host_work_)
       if (!host_work->done) (void)host_work.release();  // CUDA may still come to it
+    host_work_.clear();  // pinned memory looks at the streams that copied it when it is let go of
     for (const cudaEvent_t event : events_) (void)cudaEventDestroy(event);
     if (own_stream_ != nullptr) (void)cudaStreamDestroy(own_stream_);
     if (copy_stream_ != nullptr) (void)cudaStreamDestroy(copy_stream_);
