@@ -2,7 +2,7 @@
 # tests/gpu/pack.sh DIR [--build BUILD] [--data FOLDER]
 # Makes DIR: our binaries, the libraries that a bare machine lacks, Open MPI, job files and small data. It travels to a
 # machine with a GPU, without network and without Open MPI, and starts there with that machine's torch (run.sh).
-# FOLDER may hold cifar10.tar.xz and tinyshakespeare.txt, which come along: /work/shared/data does.
+# FOLDER may hold cifar10.tar.xz (folders of JPEG files) and tinyshakespeare.txt, which come along.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
