@@ -58,6 +58,7 @@ Json body_json(const record::Start& start) {
           {"bucket_plan_hash", start.bucket_plan_hash},
           {"dataset_key", start.dataset_key},
           {"kernels", start.kernels},
+          {"micro_batch", value_or_null(start.micro_batch)},
           {"weights_xxh3", start.weights_xxh3},
           {"startup_s", start.startup_s},
           {"warnings", start.warnings}};
@@ -77,6 +78,7 @@ record::Start start_from(const Json& json) {
                       .bucket_plan_hash = json_get<std::string>(json, "bucket_plan_hash"),
                       .dataset_key = json_get<std::string>(json, "dataset_key"),
                       .kernels = json.contains("kernels") ? json["kernels"] : Json(nullptr),
+                      .micro_batch = json_maybe<std::int64_t>(json, "micro_batch"),
                       .weights_xxh3 = json_maybe<std::string>(json, "weights_xxh3").value_or(""),
                       .startup_s = json_seconds(json, "startup_s"),
                       .warnings = json_get<std::vector<std::string>>(json, "warnings")};
@@ -154,6 +156,7 @@ Json body_json(const record::Epoch& epoch) {
           {"seconds_kind", epoch.seconds_kind},
           {"exchange_hidden_s", epoch.exchange_hidden_s},
           {"bytes_exchanged", epoch.bytes_exchanged},
+          {"device_memory_peak_bytes", value_or_null(epoch.device_memory_peak_bytes)},
           {"energy_j", epoch.energy_j},
           {"cost_usd", epoch.cost ? Json(to_decimal(*epoch.cost)) : Json(nullptr)}};
 }
@@ -175,6 +178,7 @@ record::Epoch epoch_from(const Json& json) {
                       .seconds_kind = json_get<std::string>(json, "seconds_kind"),
                       .exchange_hidden_s = json_get<double>(json, "exchange_hidden_s"),
                       .bytes_exchanged = json_get<std::int64_t>(json, "bytes_exchanged"),
+                      .device_memory_peak_bytes = json_maybe<std::int64_t>(json, "device_memory_peak_bytes"),
                       .energy_j = json_at(json, "energy_j")};
   if (!json_at(json, "cost_usd").is_null()) epoch.cost = json_usd(json, "cost_usd");
   if (const auto steps = json.find("step_s"); steps != json.end() && !steps->is_null())

@@ -60,9 +60,10 @@ struct Start {
   int buckets = 0;
   std::string bucket_plan_hash;  ///< agreed by all ranks
   std::string dataset_key;
-  Json kernels = nullptr;    ///< what multiplies for linear layers, as plan.json takes it; null: not said
-  std::string weights_xxh3;  ///< of the file that training starts from; empty: from the seed
-  double startup_s = 0;      ///< process start to this line
+  Json kernels = nullptr;  ///< what multiplies for linear layers, as plan.json takes it; null: not said
+  std::optional<std::int64_t> micro_batch;  ///< samples that a rank computes at once; nothing: its whole part
+  std::string weights_xxh3;                 ///< of the file that training starts from; empty: from the seed
+  double startup_s = 0;                     ///< process start to this line
   std::vector<std::string> warnings;
 };
 struct FirstStep {
@@ -119,9 +120,10 @@ struct Epoch {
   PhaseSeconds seconds;  ///< mean over ranks
   std::string seconds_kind = "measured";
   double exchange_hidden_s = 0;
-  std::int64_t bytes_exchanged = 0;  ///< gradient bytes handed to collectives by one rank
-  Json energy_j = nullptr;           ///< {value, kind, error_pct, source}, or null where nothing measures
-  std::optional<NanoUsd> cost;       ///< "cost_usd"; nothing without a price in the plan
+  std::int64_t bytes_exchanged = 0;                      ///< gradient bytes handed to collectives by one rank
+  std::optional<std::int64_t> device_memory_peak_bytes;  ///< of tensors, on the rank that had most; nothing on CPUs
+  Json energy_j = nullptr;      ///< {value, kind, error_pct, source}, or null where nothing measures
+  std::optional<NanoUsd> cost;  ///< "cost_usd"; nothing without a price in the plan
 };
 struct Stop {
   /// epochs | target_accuracy | target_loss | max_time | max_cost_usd | trial | signal | non_finite | error

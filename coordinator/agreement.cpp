@@ -53,6 +53,13 @@ bool same_value(const Json& a, const Json& b) {
   return a == b || nlohmann::json::parse(a.dump()) == nlohmann::json::parse(b.dump());
 }
 
+/// train.micro_batch as it came out; nothing: a rank's whole part.
+std::optional<std::int64_t> samples_at_once(const RunState& run) {
+  for (const auto& attempt : run.attempts)
+    if (attempt.start) return attempt.start->micro_batch;
+  return {};
+}
+
 /// Why two runs are not the same training; empty when they are.
 std::string mathematics_differs(const RunState& first, const RunState& other) {
   if (first.dataset_key != other.dataset_key) return "the data differ";
@@ -62,6 +69,8 @@ std::string mathematics_differs(const RunState& first, const RunState& other) {
   if (value_at(first, "/model/kind") == Json("resnet18") &&
       !same_value(value_at(first, "/train/accumulate"), value_at(other, "/train/accumulate")))
     return "train.accumulate differs, and batch norm sees its parts";
+  if (value_at(first, "/model/kind") == Json("resnet18") && samples_at_once(first) != samples_at_once(other))
+    return "train.micro_batch differs, and batch norm sees its parts";
   if (value_at(first, "/train/batch_norm") == Json("local") && first.ranks != other.ranks)
     return "train.batch_norm: local depends on the number of ranks";
   const Json every = value_at(first, "/train/exchange/every");

@@ -15,7 +15,7 @@ constexpr std::size_t kTensorsPerLayer = 4;  // weight_ih, weight_hh, bias_ih, b
 
 class Lstm final : public Model {
  public:
-  Lstm(ModelTensors all_tensors, bool autocast, const LayerKernels& kernels)
+  Lstm(ModelTensors all_tensors, Autocast autocast, const LayerKernels& kernels)
       : Model(std::move(all_tensors), autocast), own_layers_(kernels.lstm), last_(tensors(), "fc", kernels.linear) {
     const NamedTensors& all = parameters();  // emb.weight, the layers', fc.weight, fc.bias
     for (std::size_t i = 1; i + 2 < all.size(); ++i) recurrent_.push_back(all[i].second);
@@ -68,7 +68,7 @@ class Lstm final : public Model {
 
 }  // namespace
 
-std::unique_ptr<Model> make_lstm(ModelTensors tensors, bool autocast, const LayerKernels& kernels) {
+std::unique_ptr<Model> make_lstm(ModelTensors tensors, Autocast autocast, const LayerKernels& kernels) {
   return std::make_unique<Lstm>(std::move(tensors), autocast, kernels);
 }
 

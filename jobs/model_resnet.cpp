@@ -37,7 +37,7 @@ struct Block {
 
 class Resnet18 final : public Model {
  public:
-  Resnet18(ModelTensors all, bool autocast, const LayerKernels& kernels)
+  Resnet18(ModelTensors all, Autocast autocast, const LayerKernels& kernels)
       : Model(std::move(all), autocast),
         own_convolutions_(kernels.convolutions),
         stem_(tensors(), "stem.0", "stem.1", /*stride=*/1),
@@ -74,7 +74,7 @@ class Resnet18 final : public Model {
 
 }  // namespace
 
-std::unique_ptr<Model> make_resnet18(ModelTensors tensors, bool autocast, const LayerKernels& kernels) {
+std::unique_ptr<Model> make_resnet18(ModelTensors tensors, Autocast autocast, const LayerKernels& kernels) {
   return std::make_unique<Resnet18>(std::move(tensors), autocast, kernels);
 }
 

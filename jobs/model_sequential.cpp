@@ -20,7 +20,7 @@ namespace {
 /// Flatten, then Linear and ReLU in turn; the last layer has no ReLU.
 class Mlp final : public Model {
  public:
-  Mlp(ModelTensors all, bool autocast, const LinearKernels& kernels) : Model(std::move(all), autocast) {
+  Mlp(ModelTensors all, Autocast autocast, const LinearKernels& kernels) : Model(std::move(all), autocast) {
     const std::size_t layers = parameters().size() / 2;  // weight and bias by layer: "1", "3", ...
     for (std::size_t i = 0; i < layers; ++i)
       layers_.emplace_back(tensors(), std::to_string(2 * i + 1), kernels, /*relu=*/i + 1 < layers);
@@ -39,7 +39,7 @@ class Mlp final : public Model {
 /// Two times 5x5 convolution, ReLU and 2x2 max pool, then one linear layer.
 class Cnn final : public Model {
  public:
-  Cnn(ModelTensors all, bool autocast, const LinearKernels& kernels)
+  Cnn(ModelTensors all, Autocast autocast, const LinearKernels& kernels)
       : Model(std::move(all), autocast), last_(tensors(), "7", kernels) {}
 
  private:
@@ -57,11 +57,11 @@ class Cnn final : public Model {
 
 }  // namespace
 
-std::unique_ptr<Model> make_mlp(ModelTensors tensors, bool autocast, const LinearKernels& kernels) {
+std::unique_ptr<Model> make_mlp(ModelTensors tensors, Autocast autocast, const LinearKernels& kernels) {
   return std::make_unique<Mlp>(std::move(tensors), autocast, kernels);
 }
 
-std::unique_ptr<Model> make_cnn(ModelTensors tensors, bool autocast, const LinearKernels& kernels) {
+std::unique_ptr<Model> make_cnn(ModelTensors tensors, Autocast autocast, const LinearKernels& kernels) {
   return std::make_unique<Cnn>(std::move(tensors), autocast, kernels);
 }
 

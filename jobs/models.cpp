@@ -36,16 +36,14 @@ double normal_of(std::uint64_t stream, std::uint64_t n) {
 }
 
 at::ScalarType scalar_type(Precision precision) {
-  switch (precision) {
-    case Precision::kFp32:
-    case Precision::kBf16:
-      return at::kFloat;
-    case Precision::kFp64:
-      return at::kDouble;
-    default:
-      throw ConfigError(
-          fmt::format("train.precision: {} is not in this version; known: bf16, fp32, fp64", to_text(precision)));
-  }
+  REGATTA_ENSURE(precision != Precision::kAuto, "a precision that was chosen");
+  return precision == Precision::kFp64 ? at::kDouble : at::kFloat;
+}
+
+Autocast autocast_of(Precision precision) {
+  if (precision == Precision::kBf16) return at::kBFloat16;
+  if (precision == Precision::kFp16) return at::kHalf;
+  return {};
 }
 
 at::Tensor initial_values(const TensorLayout& layout, std::uint64_t stream) {
@@ -90,25 +88,30 @@ const at::Tensor* find_tensor(const ModelTensors& tensors, const std::string& na
   return nullptr;
 }
 
-/// bf16 autocast on a kind of device for as long as it lives, as torch.autocast("cpu", torch.bfloat16): nesting counts,
-/// and the outermost one clears the cache of cast weights.
-class Bf16Autocast {
+/// Autocast on a kind of device for as long as it lives, as torch.autocast("cpu", torch.bfloat16): nesting counts, and
+/// the outermost one clears the cache of cast weights.
+class AutocastScope {
  public:
-  explicit Bf16Autocast(c10::DeviceType on) : on_(on), was_enabled_(at::autocast::is_autocast_enabled(on)) {
+  AutocastScope(c10::DeviceType on, at::ScalarType type)
+      : on_(on),
+        was_enabled_(at::autocast::is_autocast_enabled(on)),
+        type_before_(at::autocast::get_autocast_dtype(on)) {
     at::autocast::set_autocast_enabled(on_, true);
-    at::autocast::set_autocast_dtype(on_, at::kBFloat16);
+    at::autocast::set_autocast_dtype(on_, type);
     at::autocast::increment_nesting();
   }
-  ~Bf16Autocast() {
+  ~AutocastScope() {
     if (at::autocast::decrement_nesting() == 0) at::autocast::clear_cache();
+    at::autocast::set_autocast_dtype(on_, type_before_);
     at::autocast::set_autocast_enabled(on_, was_enabled_);
   }
-  Bf16Autocast(const Bf16Autocast&) = delete;
-  Bf16Autocast& operator=(const Bf16Autocast&) = delete;
+  AutocastScope(const AutocastScope&) = delete;
+  AutocastScope& operator=(const AutocastScope&) = delete;
 
  private:
   c10::DeviceType on_;
   bool was_enabled_;
+  at::ScalarType type_before_;
 };
 
 }  // namespace
@@ -125,7 +128,7 @@ bool ModelTensors::has(const std::string& name) const {
 
 at::Tensor Model::forward(const at::Tensor& inputs) {
   if (!autocast_) return compute(inputs);
-  const Bf16Autocast autocast(inputs.device().type());
+  const AutocastScope autocast(inputs.device().type(), *autocast_);
   return compute(inputs);
 }
 
@@ -139,7 +142,7 @@ std::unique_ptr<Model> make_model(const ModelSpec& spec, const DatasetIndex& dat
   if (const auto misfit = model_misfit(spec, data))
     throw ConfigError(misfit->key + ": " + misfit->message + "\n  " + misfit->advice);
   ModelTensors tensors = make_tensors(model_layout(spec, data), type, seed, device);
-  const bool autocast = precision == Precision::kBf16;
+  const Autocast autocast = autocast_of(precision);
   switch (spec.kind) {
     case ModelKind::kMlp:
       return make_mlp(std::move(tensors), autocast, kernels.linear);
@@ -154,7 +157,7 @@ std::unique_ptr<Model> make_model(const ModelSpec& spec, const DatasetIndex& dat
 }
 
 at::Tensor loss_sum(const at::Tensor& logits, const at::Tensor& targets) {
-  const at::Tensor exact = logits.scalar_type() == at::kBFloat16 ? logits.to(at::kFloat) : logits;
+  const at::Tensor exact = at::isReducedFloatingType(logits.scalar_type()) ? logits.to(at::kFloat) : logits;
   const at::Tensor sum = at::cross_entropy_loss(exact, targets.flatten(), /*weight=*/{}, at::Reduction::Sum);
   return targets.dim() == 2 ? sum / targets.size(1) : sum;
 }

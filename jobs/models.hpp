@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <utility>
@@ -39,6 +40,9 @@ struct ModelTensors {
   bool has(const std::string& name) const;
 };
 
+/// What products and convolutions are computed in where it is not the weights' own type; nothing: it is.
+using Autocast = std::optional<at::ScalarType>;
+
 /// A network with named tensors. Starts in training mode. Trainer thread only.
 class Model {
  public:
@@ -46,8 +50,9 @@ class Model {
   Model(const Model&) = delete;
   Model& operator=(const Model&) = delete;
 
-  /// Images (B, C, H, W) to logits (B, classes); text (B, L) int64 to logits (B*L, classes). With bf16 under autocast,
-  /// whose cache of cast weights ends with the call: logits are bfloat16, parameters and gradients stay float32.
+  /// Images (B, C, H, W) to logits (B, classes); text (B, L) int64 to logits (B*L, classes). With bf16 and fp16 under
+  /// autocast, whose cache of cast weights ends with the call: logits are bfloat16 or float16, parameters and gradients
+  /// stay float32.
   at::Tensor forward(const at::Tensor& inputs);
 
   /// In registration order, dotted names as PyTorch's state_dict has them ("0.weight", "0.bias", "3.weight", ...).
@@ -67,7 +72,7 @@ class Model {
   bool is_collective() const { return training_ && sum_over_ranks_ != nullptr; }
 
  protected:
-  Model(ModelTensors tensors, bool autocast) : tensors_(std::move(tensors)), autocast_(autocast) {}
+  Model(ModelTensors tensors, Autocast autocast) : tensors_(std::move(tensors)), autocast_(autocast) {}
   virtual at::Tensor compute(const at::Tensor& inputs) = 0;
   const ModelTensors& tensors() const { return tensors_; }
   /// Null without share_statistics().
@@ -75,7 +80,8 @@ class Model {
 
  private:
   ModelTensors tensors_;
-  bool autocast_, training_ = true;
+  Autocast autocast_;
+  bool training_ = true;
   SumOverRanks sum_over_ranks_;
 };
 

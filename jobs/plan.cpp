@@ -194,6 +194,8 @@ void expect_agreement(const Plan& plan) {
     json_bad("training: train.batch", "at least 1", std::to_string(plan.training.train.batch));
   if (plan.training.train.precision == Precision::kAuto)
     json_bad("training: train.precision", "the precision that was chosen", "auto");
+  if (plan.training.train.precision == Precision::kFp16 && plan.placement.backend != Backend::kNccl)
+    json_bad("training: train.precision", "fp16 on GPUs only, with backend nccl", to_text(plan.placement.backend));
   if (plan.training.model.weights.has_value() != plan.weights.has_value())
     json_bad("weights", plan.weights ? "null, as training.model has none" : "a file, as training.model has one",
              plan.weights ? plan.weights->path.string() : "null");

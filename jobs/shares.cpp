@@ -37,6 +37,14 @@ PositionRange share_of(PositionRange range, std::span<const std::int64_t> weight
           range.begin + static_cast<std::int64_t>(size * through / total)};
 }
 
+std::int64_t passes_of(std::int64_t size, std::span<const std::int64_t> weights, std::int64_t most) {
+  REGATTA_ENSURE(most >= 1, "passes of at least one sample");
+  std::int64_t largest = 1;
+  for (std::size_t rank = 0; rank < weights.size(); ++rank)
+    largest = std::max(largest, share_of({0, size}, weights, static_cast<int>(rank)).size());
+  return largest / most + (largest % most != 0 ? 1 : 0);
+}
+
 PositionRange micro_batch(PositionRange global, std::int64_t parts, std::int64_t part) {
   REGATTA_ENSURE(part >= 0 && part < parts, "a part beyond the last one");
   const Wide size = global.size();

@@ -27,4 +27,8 @@ PositionRange share_of(PositionRange range, std::span<const std::int64_t> weight
 /// its share of every part, so that what a part holds does not depend on the number of ranks.
 PositionRange micro_batch(PositionRange global, std::int64_t parts, std::int64_t part);
 
+/// Passes in which every rank computes its share of `size` samples, none of more than `most`: as many on each rank, so
+/// that a model whose passes meet all ranks (sync batch norm) may take them. At least 1.
+std::int64_t passes_of(std::int64_t size, std::span<const std::int64_t> weights, std::int64_t most);
+
 }  // namespace regatta

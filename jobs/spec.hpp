@@ -109,6 +109,9 @@ struct ExchangeSpec {
   bool operator==(const ExchangeSpec&) const = default;
 };
 
+/// As TrainSpec::micro_batch: the most that fit into memory, found at the start.
+inline constexpr std::int64_t kAutoMicroBatch = 0;
+
 struct TrainSpec {
   std::int64_t batch = 0;  ///< GLOBAL batch: samples per optimizer step over all ranks
   OptimizerSpec optimizer;
@@ -123,7 +126,7 @@ struct TrainSpec {
   std::optional<double> deadline_s;  ///< nothing: auto = max(10 s, 5 x median step)
   std::uint64_t seed = 1;
   bool tf32 = false;
-  std::optional<std::int64_t> micro_batch;
+  std::optional<std::int64_t> micro_batch;  ///< samples that a rank computes at once; nothing: its whole part
   bool checkpoint = false;
   bool operator==(const TrainSpec&) const = default;
 };

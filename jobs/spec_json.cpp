@@ -206,8 +206,15 @@ Json train_json(const TrainSpec& train) {
           {"deadline", or_word(train.deadline_s, "auto")},
           {"seed", train.seed},
           {"tf32", train.tf32},
-          {"micro_batch", value_or_null(train.micro_batch)},
+          {"micro_batch", train.micro_batch == kAutoMicroBatch ? Json("auto") : value_or_null(train.micro_batch)},
           {"checkpoint", kCheckpoints.text(train.checkpoint)}};
+}
+
+std::optional<std::int64_t> micro_batch_from(const Json& json) {
+  const Json& value = json_at(json, "micro_batch");
+  if (value.is_string() && value.get<std::string>() == "auto") return kAutoMicroBatch;
+  if (value.is_null()) return {};
+  return size_from(json, "micro_batch");
 }
 
 TrainSpec train_from(const Json& json) {
@@ -224,7 +231,7 @@ TrainSpec train_from(const Json& json) {
                   .deadline_s = seconds_or_word(json, "deadline", "auto"),
                   .seed = json_get<std::uint64_t>(json, "seed"),
                   .tf32 = json_get<bool>(json, "tf32"),
-                  .micro_batch = json_maybe<std::int64_t>(json, "micro_batch"),
+                  .micro_batch = micro_batch_from(json),
                   .checkpoint = kCheckpoints.from_json(json, "checkpoint")};
   if (train.batch < 1) throw IoError("batch: expected at least 1, found " + std::to_string(train.batch));
   return train;

@@ -142,7 +142,9 @@ void read_train(YamlMap& map, TrainSpec& out, bool whole) {
   map.duration("deadline", out.deadline_s, "auto").above(0);
   map.integer("seed", out.seed);
   map.flag("tf32", out.tf32);
-  map.integer("micro_batch", out.micro_batch).at_least(1).at_most(kMostSamples);
+  std::optional<std::int64_t> micro_batch;
+  if (map.integer("micro_batch", micro_batch, "auto").at_least(1).at_most(kMostSamples).good())
+    out.micro_batch = micro_batch.value_or(kAutoMicroBatch);
   map.word("checkpoint", "checkpoint", out.checkpoint, kCheckpoints);
 }
 

@@ -33,13 +33,9 @@ void note_data(const DataSpec& data, Later& later) {
 
 /// `on_cores`: the wire of a row without GPUs, where these keys hold for one.
 void note_train(const TrainSpec& train, Wire on_cores, const std::string& path, Later& later) {
-  later.note(path + "precision", train.precision == Precision::kFp16, to_text(train.precision),
-             "auto, fp32, bf16 or fp64");
   later.note(path + "exchange.wire", on_cores != Wire::kSame, to_text(on_cores), "same, without backend: nccl");
   later.note(path + "exchange.every", train.exchange.every != 1, std::to_string(train.exchange.every), "1");
   later.note(path + "exchange.outer", train.exchange.outer.has_value(), "a map", "no outer");
-  later.note(path + "tf32", train.tf32, "true", "false");
-  later.note(path + "micro_batch", train.micro_batch.has_value(), "a number", "no micro_batch");
   later.note(path + "checkpoint", train.checkpoint, kCheckpoints.text(train.checkpoint), "none");
 }
 

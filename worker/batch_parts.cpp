@@ -20,6 +20,13 @@ std::vector<PositionRange> parts_of(PositionRange global, std::int64_t count, st
   return parts;
 }
 
+/// A rank's of the test set.
+std::int64_t batch_size_of(const Plan& plan) {
+  const TrainSpec& train = plan.training.train;
+  const std::int64_t part = std::max<std::int64_t>(1, std::min(train.batch, kTestBatch) / plan.placement.ranks);
+  return std::min(part, train.micro_batch.value_or(part));
+}
+
 }  // namespace
 
 BatchContent content_of(const Plan& plan, int epoch, std::int64_t batch, std::span<const std::int64_t> shares,
@@ -47,10 +54,7 @@ std::int64_t largest_content(const Plan& plan, std::span<const std::int64_t> sha
   return std::max(share(std::min(batch, count)), share(count % batch));
 }
 
-TestPart::TestPart(const Plan& plan, int rank)
-    : plan_(plan),
-      rank_(rank),
-      batch_size_(std::max<std::int64_t>(1, std::min(plan.training.train.batch, kTestBatch) / plan.placement.ranks)) {
+TestPart::TestPart(const Plan& plan, int rank) : plan_(plan), rank_(rank), batch_size_(batch_size_of(plan)) {
   set_shares(plan.shares);
 }
 

@@ -24,7 +24,8 @@ BatchContent content_of(const Plan& plan, int epoch, std::int64_t batch, std::sp
 /// The most samples that the rank gets in any batch.
 std::int64_t largest_content(const Plan& plan, std::span<const std::int64_t> shares, int rank);
 
-/// A rank's contiguous part of the test set, by the shares in force, in batches of min(train.batch, 1000) / ranks.
+/// A rank's contiguous part of the test set, by the shares in force, in batches of min(train.batch, 1000) / ranks,
+/// or of train.micro_batch where that is less.
 /// `plan` outlives it.
 class TestPart {
  public:

@@ -95,6 +95,7 @@ class BridgeDevice final : public Device {
 
   const char* name() const override { return "nccl+mpi"; }  // the job's, the same on all ranks
   c10::Device where() const override { return gpu_.where(); }
+  std::optional<DeviceMemory> take_memory() override { return gpu_.take_memory(); }
 
   at::Tensor memory(std::int64_t count, at::ScalarType type) override { return gpu_.memory(count, type); }
   at::Tensor host_memory(std::int64_t count, at::ScalarType type) override { return gpu_.host_memory(count, type); }

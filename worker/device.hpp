@@ -8,6 +8,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 
 namespace regatta {
 
@@ -22,6 +23,13 @@ enum class Stream {
 /// Belongs to the device that made it.
 struct Event {
   int number = 0;
+};
+
+/// The memory that its tensors live in, as one process sees it.
+struct DeviceMemory {
+  std::int64_t peak_bytes = 0;   ///< in tensors at once, at most, since it was last asked
+  std::int64_t free_bytes = 0;   ///< that nobody holds; what this process holds and no tensor uses comes beside it
+  std::int64_t total_bytes = 0;  ///< that there is
 };
 
 /// Owned by the caller and outlives what works with it. Trainer thread (and, inside backward, autograd's, while the
@@ -40,6 +48,9 @@ class Device {
   /// (count) on the host, where copies reach it without the host's help (pinned), with anything in it. It may be let go
   /// of while a copy is in flight.
   virtual at::Tensor host_memory(std::int64_t count, at::ScalarType type) = 0;
+
+  /// Nothing where it has no memory but the host's. Does not wait; the peak begins anew.
+  virtual std::optional<DeviceMemory> take_memory() { return {}; }
 
   /// Tensor operations, launched on the stream: now, or later and on another thread. `work` owns what it uses, and
   /// reads no number of it on the host.

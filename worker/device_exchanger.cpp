@@ -16,6 +16,10 @@
 //   host for `settled`        whoever asks for the weights gets them
 // and allreduce_now's, whose caller wants the numbers.
 //
+// Clipping and a scaled loss take all sums before the first rule. Whether the scaled gradient overflowed never comes to
+// the host in its own step: the number of steps that were skipped in a row travels with the next step's votes, which
+// the compute stream writes before that step's rule counts on.
+//
 // Votes are a message of their own, unlike MpiExchanger's: bfloat16 would not carry a loss. What they say is known one
 // step late, when the next step is under way on every rank: that one is finished, and then all stop. A failed step is
 // known too late to keep its weights (D-12). Buckets are sent in order whatever the order in which hooks complete them,
@@ -45,6 +49,7 @@
 #include "worker/flat_buffer.hpp"
 #include "worker/gradient_capture.hpp"
 #include "worker/lap_clock.hpp"
+#include "worker/loss_scale.hpp"
 #include "worker/optimizer.hpp"
 #include "worker/polled_wait.hpp"
 #include "worker/rank_context.hpp"
@@ -66,17 +71,23 @@ class HostNumbers {
  public:
   explicit HostNumbers(Device& device) : device_(device), written_(device.make_event()), done_(device.make_event()) {}
 
-  /// Once the sum before is done. `to_first` () are added to the first number where they are, on the compute stream.
-  void start_sum(std::span<const double> values, const std::vector<at::Tensor>& to_first = {}) {
+  /// A number on the device, (), and the place of the one that it is added to.
+  struct Addend {
+    std::int64_t place;
+    at::Tensor value;
+  };
+
+  /// Once the sum before is done. `addends` are added where they are, on the compute stream.
+  void start_sum(std::span<const double> values, const std::vector<Addend>& addends = {}) {
     count_ = static_cast<std::int64_t>(values.size());
     if (!in_.defined() || in_.numel() < count_) allot();
     std::copy(values.begin(), values.end(), in_.mutable_data_ptr<double>());
     const at::Tensor summed = summed_.narrow(0, 0, count_);
-    device_.copy(to_first.empty() ? Stream::kExchange : Stream::kCompute, summed, in_.narrow(0, 0, count_));
-    if (!to_first.empty()) {
-      device_.launch(Stream::kCompute, [first = summed_.select(0, 0), to_first] {
+    device_.copy(addends.empty() ? Stream::kExchange : Stream::kCompute, summed, in_.narrow(0, 0, count_));
+    if (!addends.empty()) {
+      device_.launch(Stream::kCompute, [all = summed_, addends] {
         const c10::NoGradGuard no_grad;
-        for (const at::Tensor& value : to_first) first.add_(value);
+        for (const Addend& addend : addends) all.select(0, addend.place).add_(addend.value);
       });
       device_.record(written_, Stream::kCompute);
       device_.wait(Stream::kExchange, written_);
@@ -105,9 +116,11 @@ class HostNumbers {
 
 class DeviceExchanger final : public Exchanger {
  public:
-  DeviceExchanger(ExchangerParts parts, std::unique_ptr<Optimizer> optimizer, Device& device, Wire wire)
+  DeviceExchanger(ExchangerParts parts, std::unique_ptr<Optimizer> optimizer, Device& device, Wire wire,
+                  std::shared_ptr<LossScale> loss_scale)
       : parts_(std::move(parts)),
         optimizer_(std::move(optimizer)),
+        loss_scale_(std::move(loss_scale)),
         device_(device),
         plan_(bucket_plan_of(parts_.parameters, parts_.limits)),
         votes_{HostNumbers(device), HostNumbers(device)},
@@ -143,6 +156,9 @@ class DeviceExchanger final : public Exchanger {
     capture_.begin_step();
   }
   void begin_pass(bool last) override { capture_.begin_pass(last); }
+  at::Tensor loss_gradient() const override {
+    return loss_scale_ ? loss_scale_->loss_gradient(global_samples_) : at::Tensor();
+  }
 
   void bucket_ready(int bucket) override {
     parts_.watchdog.post(step_, bucket, "backward");
@@ -280,9 +296,16 @@ class DeviceExchanger final : public Exchanger {
     send_ready("exchange");
     // A loss that is not finite stays so in the sum, whatever the others bring: nobody has to look at it here.
     const Ballot ballot = ballot_of({votes.loss_sum.known(), votes.stop, votes.budget});
+    std::vector<double> numbers(ballot.begin(), ballot.end());
+    std::vector<HostNumbers::Addend> addends;
+    for (const at::Tensor& loss : votes.loss_sum.passes()) addends.push_back({0, loss});
+    if (loss_scale_) {
+      addends.push_back({static_cast<std::int64_t>(numbers.size()), loss_scale_->skips()});
+      numbers.push_back(0);
+    }
     named(step_, buckets() - 1, "sum of votes", "exchange", [&] {
       time_line_.mark(Phase::kCompute);
-      votes_[turn_].start_sum(ballot, votes.loss_sum.passes());
+      votes_[turn_].start_sum(numbers, addends);
       time_line_.mark(Phase::kExchange);
     });
   }
@@ -292,7 +315,7 @@ class DeviceExchanger final : public Exchanger {
   void launch_rule() {
     const Lap lap(parts_.clock, Activity::kApply);
     named(step_, buckets() - 1, "update", "apply", [&] {
-      if (!parts_.clip_norm) {
+      if (!parts_.clip_norm && !loss_scale_) {
         for (const auto& bucket : buckets_) {
           device_.wait(Stream::kCompute, bucket->summed[turn_]);
           time_line_.mark_wait_for_sum();
@@ -303,11 +326,15 @@ class DeviceExchanger final : public Exchanger {
       }
       device_.wait(Stream::kCompute, buckets_.back()->summed[turn_]);  // and so for all of them
       time_line_.mark_wait_for_sum();
-      device_.launch(Stream::kCompute, [mean = mean_, samples = global_samples_, limit = *parts_.clip_norm] {
-        const c10::NoGradGuard no_grad;
-        mean.div_(samples);
-        clip_to_norm({mean}, limit);
-      });
+      device_.launch(Stream::kCompute,
+                     [mean = mean_, samples = global_samples_, limit = parts_.clip_norm, scale = loss_scale_] {
+                       const c10::NoGradGuard no_grad;
+                       if (scale)
+                         scale->settle({mean});
+                       else
+                         mean.div_(samples);
+                       if (limit) clip_to_norm({mean}, *limit);
+                     });
       for (const auto& bucket : buckets_) launch_apply(bucket, /*take_mean=*/false);
       time_line_.mark(Phase::kOptimizer);
     });
@@ -339,9 +366,16 @@ class DeviceExchanger final : public Exchanger {
 
   StepOutcome count_votes(const InFlight& of) {
     if (!device_.computes_here()) wait_for_sums(of);
+    const std::span<const double> found = votes_[of.turn].sums();
     Ballot sums{};
-    std::copy_n(votes_[of.turn].sums().begin(), sums.size(), sums.begin());
-    return outcome_of(of.step, sums, static_cast<double>(of.global_samples));
+    std::copy_n(found.begin(), sums.size(), sums.begin());
+    StepOutcome outcome = outcome_of(of.step, sums, static_cast<double>(of.global_samples));
+    if (loss_scale_) {  // in the steps before that one; every rank has counted the same
+      const double skips = found[sums.size()] / parts_.ranks.world_size();
+      outcome.overflowed = skips >= static_cast<double>(loss_scale_->most_skips());
+      outcome.failed |= outcome.overflowed;
+    }
+    return outcome;
   }
 
   Duration wait_for_ranks(Event event, const char* what) {
@@ -367,7 +401,8 @@ class DeviceExchanger final : public Exchanger {
   }
 
   ExchangerParts parts_;
-  std::shared_ptr<Optimizer> optimizer_;  // shared with what is launched
+  std::shared_ptr<Optimizer> optimizer_;   // shared with what is launched
+  std::shared_ptr<LossScale> loss_scale_;  // likewise; null without
   Device& device_;
   BucketPlan plan_;
   at::Tensor mean_;  // (elements) the parameters' type: gradients, their sum, their mean
@@ -391,8 +426,8 @@ class DeviceExchanger final : public Exchanger {
 }  // namespace
 
 std::unique_ptr<Exchanger> make_device_exchanger(ExchangerParts parts, std::unique_ptr<Optimizer> optimizer,
-                                                 Device& device, Wire wire) {
-  return std::make_unique<DeviceExchanger>(std::move(parts), std::move(optimizer), device, wire);
+                                                 Device& device, Wire wire, std::shared_ptr<LossScale> loss_scale) {
+  return std::make_unique<DeviceExchanger>(std::move(parts), std::move(optimizer), device, wire, std::move(loss_scale));
 }
 
 }  // namespace regatta

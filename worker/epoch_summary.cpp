@@ -54,6 +54,7 @@ record::Epoch epoch_record(const Plan& plan, const EpochTotals& totals, const st
 
   const double ranks = static_cast<double>(rows.size());
   for (const RankEpoch& row : rows) {
+    line.device_memory_peak_bytes = std::max(line.device_memory_peak_bytes, row.device_memory_peak_bytes);
     line.wall_s += row.wall_s / ranks;
     line.exchange_hidden_s += row.exchange_hidden_s / ranks;
     for (std::size_t phase = 0; phase < kPhases; ++phase)

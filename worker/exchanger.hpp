@@ -43,6 +43,8 @@ class Exchanger {
   virtual void begin_step(std::int64_t step, std::int64_t global_samples, double learning_rate) = 0;
   /// Before each forward of the step; `last`: no other one follows. Until then autograd adds gradients up.
   virtual void begin_pass(bool last) = 0;
+  /// What backward starts from: () of the loss's type; undefined: 1. After begin_step, on the stream of the model.
+  virtual at::Tensor loss_gradient() const { return {}; }
   /// All gradients of this bucket exist on this rank. Called inside backward, by the exchanger's own hooks, in bucket
   /// order or not; its time is never `compute`.
   virtual void bucket_ready(int bucket) = 0;

@@ -3,37 +3,48 @@
 #include <c10/util/Exception.h>
 
 #include <new>
-#include <optional>
 #include <vector>
 
 namespace regatta {
 
 namespace {
 
-/// Torch's allocator throws a plain c10::Error whose text alone tells.
+/// Torch's allocator of the CPU throws a plain c10::Error whose text alone tells; CUDA's throws c10::OutOfMemoryError,
+/// and its libraries a c10::Error again.
 bool is_out_of_memory(const c10::Error& error) {
+  if (dynamic_cast<const c10::OutOfMemoryError*>(&error) != nullptr) return true;
   const std::string text = error.what_without_backtrace();
   return text.find("can't allocate memory") != std::string::npos ||
          text.find("not enough memory") != std::string::npos || text.find("out of memory") != std::string::npos;
 }
 
 std::string without_memory(const std::string& what) {
-  return "out of memory: " + what + "\n  Use fewer ranks on a host, a smaller train.batch or a smaller model.";
+  return "out of memory: " + what +
+         "\n  Use fewer ranks on a host, train.micro_batch, a smaller train.batch or a smaller model.";
 }
 
 }  // namespace
 
+std::optional<std::string> lack_of_memory() {
+  try {
+    throw;
+  } catch (const std::bad_alloc& error) {
+    return error.what();
+  } catch (const c10::Error& error) {
+    if (is_out_of_memory(error)) return error.what_without_backtrace();
+  } catch (...) {
+  }
+  return {};
+}
+
 Failure current_failure() {
+  if (const auto said = lack_of_memory()) return {ExitCode::kOutOfMemory, without_memory(*said)};
   try {
     throw;
   } catch (const Error& error) {
     return {error.exit_code(), error.what()};
-  } catch (const std::bad_alloc& error) {
-    return {ExitCode::kOutOfMemory, without_memory(error.what())};
   } catch (const c10::Error& error) {
-    const std::string text = error.what_without_backtrace();
-    if (is_out_of_memory(error)) return {ExitCode::kOutOfMemory, without_memory(text)};
-    return {ExitCode::kFailure, "torch: " + text};
+    return {ExitCode::kFailure, std::string("torch: ") + error.what_without_backtrace()};
   } catch (const std::exception& error) {
     return {ExitCode::kFailure, error.what()};
   }

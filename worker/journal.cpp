@@ -45,6 +45,7 @@ Json to_json(const RankEpoch& row) {
           {"wall_s", row.wall_s},
           {"seconds", to_json(row.seconds)},
           {"exchange_hidden_s", row.exchange_hidden_s},
+          {"device_memory_peak_bytes", value_or_null(row.device_memory_peak_bytes)},
           {"energy", row.energy ? to_json(*row.energy) : Json(nullptr)}};
 }
 
@@ -57,6 +58,7 @@ RankEpoch rank_epoch_from_json(const Json& json) {
           .wall_s = json_get<double>(json, "wall_s"),
           .seconds = phase_seconds_from_json(json_at(json, "seconds")),
           .exchange_hidden_s = json_get<double>(json, "exchange_hidden_s"),
+          .device_memory_peak_bytes = json_maybe<std::int64_t>(json, "device_memory_peak_bytes"),
           .energy = energy.is_null() ? std::nullopt : std::optional(host_joules_from_json(energy))};
 }
 

@@ -24,7 +24,7 @@ struct HostJoules {
 };
 
 /// ranks.jsonl: {"epoch", "rank", "host", "samples", "seconds": {...}, "wall_s", "exchange_hidden_s",
-/// "energy"}; one line a rank and epoch.
+/// "device_memory_peak_bytes", "energy"}; one line a rank and epoch.
 /// energy: {"processors_j", "boards_j", "wants_boards", "source"} of the host, in the line of its first rank; else
 /// null.
 struct RankEpoch {
@@ -34,7 +34,8 @@ struct RankEpoch {
   double wall_s = 0;
   PhaseSeconds seconds;
   double exchange_hidden_s = 0;
-  std::optional<HostJoules> energy;  ///< of the first rank of a host
+  std::optional<std::int64_t> device_memory_peak_bytes = {};  ///< of tensors; nothing on a CPU
+  std::optional<HostJoules> energy = {};                      ///< of the first rank of a host
 };
 Json to_json(const RankEpoch&);
 RankEpoch rank_epoch_from_json(const Json&);

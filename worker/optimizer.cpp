@@ -6,6 +6,9 @@
 #include <ATen/ATen.h>
 #include <c10/core/GradMode.h>
 
+#include <optional>
+#include <utility>
+
 #include "common/error.hpp"
 #include "worker/tensor_layout.hpp"
 
@@ -35,10 +38,12 @@ std::vector<at::Tensor> tensors_of(const std::vector<Parameter>& parameters) {
   return tensors;
 }
 
+using Skip = std::optional<at::Tensor>;  // as the kernels take it
+
 class Sgd final : public Optimizer {
  public:
-  Sgd(const OptimizerSpec& spec, const std::vector<Parameter>& parameters)
-      : spec_(spec), weights_(tensors_of(parameters)), momentum_(parameters.size()) {}
+  Sgd(const OptimizerSpec& spec, const std::vector<Parameter>& parameters, Skip skip)
+      : spec_(spec), skip_(std::move(skip)), weights_(tensors_of(parameters)), momentum_(parameters.size()) {}
 
   void apply(const std::vector<std::size_t>& parameters, const std::vector<at::Tensor>& mean_gradients,
              double learning_rate) override {
@@ -46,27 +51,29 @@ class Sgd final : public Optimizer {
     const std::vector<at::Tensor> weights = picked(weights_, parameters);
     expect_same_layouts(weights, mean_gradients);
     std::vector<at::Tensor> momentum;
-    const bool first = !momentum_[parameters[0]].defined();  // the first buffer is the gradient itself, as in torch
     if (spec_.momentum != 0) {
-      for (const std::size_t i : parameters) {
-        REGATTA_ENSURE(momentum_[i].defined() != first, "parameters that are always applied together");
-        if (first) momentum_[i] = at::empty_like(weights_[i]);
-      }
+      // From zeros, and never `first step` to torch: without dampening that is the same, and a first step may be
+      // skipped.
+      for (const std::size_t i : parameters)
+        if (!momentum_[i].defined()) momentum_[i] = at::zeros_like(weights_[i]);
       momentum = picked(momentum_, parameters);
     }
     at::_fused_sgd_(weights, mean_gradients, momentum, spec_.weight_decay, spec_.momentum, learning_rate,
-                    /*dampening=*/0, spec_.nesterov, /*maximize=*/false, first);
+                    /*dampening=*/0, spec_.nesterov, /*maximize=*/false, /*is_first_step=*/false, /*grad_scale=*/{},
+                    skip_);
   }
 
  private:
   OptimizerSpec spec_;
+  Skip skip_;
   std::vector<at::Tensor> weights_, momentum_;  // by parameter; momentum undefined before its first step
 };
 
 class Adam final : public Optimizer {
  public:
-  Adam(const OptimizerSpec& spec, const std::vector<Parameter>& parameters)
+  Adam(const OptimizerSpec& spec, const std::vector<Parameter>& parameters, Skip skip)
       : spec_(spec),
+        skip_(std::move(skip)),
         weights_(tensors_of(parameters)),
         means_(parameters.size()),
         squares_(parameters.size()),
@@ -86,9 +93,11 @@ class Adam final : public Optimizer {
     const std::vector<at::Tensor> means = picked(means_, parameters), squares = picked(squares_, parameters),
                                   steps = picked(steps_, parameters);
     at::_foreach_add_(steps, 1);
+    if (skip_)
+      for (const at::Tensor& step : steps) step.sub_(*skip_);
     const auto step = [&](auto fused) {
       fused(weights, mean_gradients, means, squares, {}, steps, learning_rate, spec_.betas[0], spec_.betas[1],
-            spec_.weight_decay, spec_.eps, /*amsgrad=*/false, /*maximize=*/false, {}, {});
+            spec_.weight_decay, spec_.eps, /*amsgrad=*/false, /*maximize=*/false, /*grad_scale=*/{}, skip_);
     };
     if (spec_.kind == OptimizerKind::kAdam)
       step(at::_ops::_fused_adam_::call);
@@ -98,6 +107,7 @@ class Adam final : public Optimizer {
 
  private:
   OptimizerSpec spec_;
+  Skip skip_;
   std::vector<at::Tensor> weights_;          // by parameter, as all
   std::vector<at::Tensor> means_, squares_;  // running, of the gradient and of its square
   std::vector<at::Tensor> steps_;            // () float32, beside the weights, as the kernel wants it
@@ -105,9 +115,11 @@ class Adam final : public Optimizer {
 
 }  // namespace
 
-std::unique_ptr<Optimizer> make_optimizer(const OptimizerSpec& spec, const std::vector<Parameter>& parameters) {
-  if (spec.kind == OptimizerKind::kSgd) return std::make_unique<Sgd>(spec, parameters);
-  return std::make_unique<Adam>(spec, parameters);
+std::unique_ptr<Optimizer> make_optimizer(const OptimizerSpec& spec, const std::vector<Parameter>& parameters,
+                                          at::Tensor skip) {
+  Skip given = skip.defined() ? Skip(std::move(skip)) : std::nullopt;
+  if (spec.kind == OptimizerKind::kSgd) return std::make_unique<Sgd>(spec, parameters, std::move(given));
+  return std::make_unique<Adam>(spec, parameters, std::move(given));
 }
 
 }  // namespace regatta

@@ -29,6 +29,9 @@ class Optimizer {
 ///   adam   g += weight_decay*p; the means of g and g^2, corrected for their start
 ///          (Kingma and Ba, ICLR 2015, algorithm 1)
 ///   adamw  as adam, but p -= lr*weight_decay*p beside it (Loshchilov and Hutter, ICLR 2019, algorithm 2)
-std::unique_ptr<Optimizer> make_optimizer(const OptimizerSpec& spec, const std::vector<Parameter>& parameters);
+/// `skip`, if given: () float32 beside the parameters. Where it is 1 when the rule runs, the rule leaves parameter and
+/// state as they are, and nobody reads the number on the host.
+std::unique_ptr<Optimizer> make_optimizer(const OptimizerSpec& spec, const std::vector<Parameter>& parameters,
+                                          at::Tensor skip = {});
 
 }  // namespace regatta

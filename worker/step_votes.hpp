@@ -43,7 +43,8 @@ struct StepOutcome {
   double loss = 0;        ///< global mean
   bool stop = false;
   Budget budget = Budget::kLeft;
-  bool failed = false;  ///< the loss is not finite, on some rank or in sum: the weights are of no use any more
+  bool failed = false;      ///< the loss is not finite, on some rank or in sum: the weights are of no use any more
+  bool overflowed = false;  ///< it failed because no scale of the loss keeps the gradient finite
 };
 
 /// Votes as they travel, to be summed over ranks: loss_sum, stop, budget, ranks that failed.

@@ -13,6 +13,7 @@
 
 #include <ATen/ATen.h>
 #include <c10/core/InferenceMode.h>
+#include <fmt/format.h>
 
 #include <algorithm>
 #include <array>
@@ -20,11 +21,16 @@
 #include <deque>
 
 #include "common/error.hpp"
+#include "common/host.hpp"
 #include "jobs/schedule.hpp"
+#include "jobs/shares.hpp"
 #include "worker/auto_deadline.hpp"
 #include "worker/device_time_line.hpp"
 #include "worker/epoch_summary.hpp"
 #include "worker/evaluation.hpp"
+#include "worker/failure.hpp"
+#include "worker/micro_batch.hpp"
+#include "worker/out_of_memory.hpp"
 #include "worker/share_control.hpp"
 #include "worker/spending.hpp"
 #include "worker/step_reporter.hpp"
@@ -65,6 +71,10 @@ ExitCode exit_code_of(End end) {
   return ExitCode::kDone;
 }
 
+std::optional<std::int64_t> peak_of(const std::optional<DeviceMemory>& memory) {
+  return memory ? std::optional(memory->peak_bytes) : std::nullopt;
+}
+
 class Trainer {
  public:
   explicit Trainer(const TrainerParts& parts)
@@ -80,6 +90,7 @@ class Trainer {
     if (shares_.due(1, /*new_epoch=*/true)) decide_shares(1);
     p_.ranks.barrier();
     close_laps();  // what came before is startup, not an epoch's
+    take_memory();
     first_begin_ = epoch_start_;
     start_batches(1);
     TrainingResult result;
@@ -112,6 +123,7 @@ class Trainer {
     result.exit_code = exit_code_of(end_);
     result.steps = step_;
     result.ending_step = ending_step_;
+    result.overflowed = overflowed_;
     return result;
   }
 
@@ -171,6 +183,7 @@ class Trainer {
     REGATTA_ENSURE(step.number == outcome->step, "outcomes in the order of their steps");
     step.loss = outcome->loss;
     if (end_ == End::kNot && outcome->budget == Budget::kMoneySpent) note_cost_decision();
+    overflowed_ |= outcome->overflowed;
     if (end_ == End::kNot || (outcome->failed && end_ != End::kNonFinite)) {
       end_ = end_after(*outcome);
       if (end_ != End::kNot) ending_step_ = step.number;
@@ -235,20 +248,63 @@ class Trainer {
     LossSum sum;
     std::int64_t begin = 0;
     for (std::size_t part = 0; part < batch.parts.size(); ++part) {
-      const std::int64_t size = batch.parts[part];
-      p_.exchanger.begin_pass(part + 1 == batch.parts.size());
-      if (size > 0 || p_.model.is_collective())
-        sum.add(pass(batch.inputs.narrow(0, begin, size), batch.targets.narrow(0, begin, size)));
-      begin += size;
+      const PositionRange own{begin, begin + batch.parts[part]};
+      const std::int64_t passes = passes_in(batch, part);
+      for (std::int64_t i = 0; i < passes; ++i) {
+        const PositionRange piece = micro_batch(own, passes, i);
+        p_.exchanger.begin_pass(part + 1 == batch.parts.size() && i + 1 == passes);
+        if (piece.size() > 0 || p_.model.is_collective()) sum.add(pass(batch, piece));
+      }
+      begin = own.end;
     }
     return sum;
   }
+
+  /// As many on every rank.
+  std::int64_t passes_in(const Batch& batch, std::size_t part) const {
+    if (!train_.micro_batch) return 1;
+    const auto parts = static_cast<std::int64_t>(batch.parts.size());
+    const PositionRange whole = micro_batch({0, batch.global_samples}, parts, static_cast<std::int64_t>(part));
+    return passes_of(whole.size(), shares_.weights(), *train_.micro_batch);
+  }
+
+  at::Tensor pass(const Batch& batch, const PositionRange& piece) {
+    try {
+      return pass(batch.inputs.narrow(0, piece.begin, piece.size()),
+                  batch.targets.narrow(0, piece.begin, piece.size()));
+    } catch (...) {
+      const auto said = lack_of_memory();
+      if (!said) throw;
+      throw Error(ExitCode::kOutOfMemory, to_text(out_of_memory(*said, piece.size())));
+    }
+  }
+
+  /// This rank is at its end, and the others will follow: tries what would have fitted.
+  OutOfMemory out_of_memory(const std::string& said, std::int64_t samples) {
+    OutOfMemory trouble{.where = fmt::format("rank {} on {}", p_.ranks.rank(), host_name()),
+                        .samples = samples,
+                        .text = said,
+                        .device = take_memory()};
+    p_.model.share_statistics(nullptr);  // nobody answers
+    const auto fits = [&](std::int64_t tried) { return pass_fits(p_.plan, p_.model, p_.exchanger, tried); };
+    trouble.fits = trouble.estimate = samples > 1 ? most_that_fit((samples + 1) / 2, fits) : 0;
+    if (!trouble.device || trouble.fits < 2) return trouble;
+    take_memory();
+    const auto peak_with = [&](std::int64_t tried) {
+      return MemoryTry{tried, fits(tried) ? take_memory()->peak_bytes : 0};
+    };
+    const MemoryTry larger = peak_with(trouble.fits), smaller = peak_with(trouble.fits / 2);
+    trouble.estimate = fitting_samples(smaller, larger, trouble.device->peak_bytes, samples);
+    return trouble;
+  }
+
+  std::optional<DeviceMemory> take_memory() { return p_.device == nullptr ? std::nullopt : p_.device->take_memory(); }
 
   at::Tensor pass(const at::Tensor& inputs, const at::Tensor& targets) {
     at::Tensor loss = loss_sum(p_.model.forward(inputs), targets);
     {
       const Lap lap(p_.clock, Activity::kBackward);
-      loss.backward();
+      loss.backward(p_.exchanger.loss_gradient());
     }
     return loss;
   }
@@ -355,6 +411,7 @@ class Trainer {
                         .wall_s = closed.wall_s,
                         .seconds = split_waits(closed.laps, own, least),
                         .exchange_hidden_s = closed.exchange_hidden_s,
+                        .device_memory_peak_bytes = peak_of(take_memory()),
                         .energy = closed.energy};
     const std::int64_t bytes = p_.exchanger.take_bytes_exchanged();
     std::vector<RankEpoch> rows;
@@ -373,6 +430,7 @@ class Trainer {
   const Spending spending_;
   StepReporter reporter_;
   End end_ = End::kNot;
+  bool overflowed_ = false;
   std::int64_t step_ = 0;                     // done or running, since the start of the run
   std::int64_t ending_step_ = 0;              // whose outcome said to stop; 0: none
   std::deque<StepReporter::Step> in_flight_;  // without their losses

@@ -28,6 +28,8 @@
 #include "worker/hand_plan.hpp"
 #include "worker/host_device.hpp"
 #include "worker/loader.hpp"
+#include "worker/loss_scale.hpp"
+#include "worker/micro_batch.hpp"
 #include "worker/mpi.hpp"
 #include "worker/node_dataset.hpp"
 #include "worker/pinning.hpp"
@@ -36,6 +38,7 @@
 #include "worker/run_folder.hpp"
 #include "worker/signals.hpp"
 #include "worker/start_weights.hpp"
+#include "worker/tf32.hpp"
 #include "worker/trainer.hpp"
 
 namespace regatta {
@@ -208,6 +211,7 @@ class Worker {
     const std::vector<std::string> warnings = gather_warnings(own_warnings);
     const NodeDataset data = decode_on_node(plan_, ranks_, watchdog_);
     const TrainSpec& spec = plan_.training.train;
+    if (plan_.placement.backend == Backend::kNccl) use_tf32(spec.tf32);
     std::optional<StepTrace> trace;
     if (features_.has(Feature::kStepTrace)) trace.emplace();
     LapClock clock(trace ? &*trace : nullptr);
@@ -226,8 +230,9 @@ class Worker {
                          device ? device->where() : c10::kCPU);
     });
     load_start_weights(*model, plan_, ranks_, watchdog_);
-    if (wraps_.model) wraps_.model(*model, ranks_.rank());
+    if (wraps_.model) model = wraps_.model(std::move(model), ranks_.rank());
     const auto exchanger = make_exchanger(*model, device.get(), clock);
+    settle_micro_batch(*model, *exchanger);
     if (ranks_.world_size() > 1 && spec.batch_norm == BatchNorm::kSync)
       model->share_statistics([&](std::span<double> sums) { exchanger->allreduce_now(sums); });
     Device* const gpu = is_gpu_rank(place, ranks_.rank()) ? device.get() : nullptr;
@@ -250,7 +255,8 @@ class Worker {
                                          .journal = record_ ? &record_->journal() : nullptr,
                                          .stop_requested = signals_.requested(),
                                          .process_start = process_start_,
-                                         .energy = energy ? &*energy : nullptr});
+                                         .energy = energy ? &*energy : nullptr,
+                                         .device = device.get()});
     finish(*model, *exchanger, result, trace);
     return result.exit_code;
   }
@@ -293,6 +299,20 @@ class Worker {
     return linear_kernels_from_json(parse_json(ranks_.broadcast(std::move(text)), "rank 0's kernels"));
   }
 
+  /// From here on the plan has a number, or none.
+  void settle_micro_batch(Model& model, Exchanger& exchanger) {
+    auto& micro_batch = plan_.training.train.micro_batch;
+    if (micro_batch != kAutoMicroBatch) return;
+    micro_batch = find_micro_batch(plan_, model, exchanger, ranks_);
+    log_.info(fmt::format("micro_batch auto: {} samples at once", *micro_batch));
+  }
+
+  /// Nothing where it leaves a rank's part whole.
+  std::optional<std::int64_t> divided_at() const {
+    const auto& micro_batch = plan_.training.train.micro_batch;
+    return micro_batch && *micro_batch < largest_part(plan_) ? micro_batch : std::nullopt;
+  }
+
   std::unique_ptr<Exchanger> make_exchanger(const Model& model, Device* device, LapClock& clock) {
     std::vector<Parameter> parameters;
     const TrainSpec& spec = plan_.training.train;
@@ -306,13 +326,15 @@ class Worker {
                          .ranks = ranks_};
     const bool one_host = ranks_.local_size() == ranks_.world_size();
     const bool has_mpi = ranks_.world_size() > 1;
+    std::shared_ptr<LossScale> loss_scale;
+    if (spec.precision == Precision::kFp16) loss_scale = std::make_shared<LossScale>(device->where());
     const auto wrapped_optimizer = [&] {
-      auto optimizer = make_optimizer(spec.optimizer, parameters);
+      auto optimizer = make_optimizer(spec.optimizer, parameters, loss_scale ? loss_scale->overflow() : at::Tensor());
       return wraps_.optimizer ? wraps_.optimizer(std::move(optimizer), ranks_.rank()) : std::move(optimizer);
     };
     std::unique_ptr<Exchanger> exchanger;
     if (device != nullptr) {
-      exchanger = make_device_exchanger(std::move(parts), wrapped_optimizer(), *device, spec.exchange.wire);
+      exchanger = make_device_exchanger(std::move(parts), wrapped_optimizer(), *device, spec.exchange.wire, loss_scale);
     } else if (one_host && (features_.has(Feature::kNodeExchanger) || !has_mpi)) {
       exchanger = make_node_exchanger(std::move(parts), spec.optimizer,
                                       {.streaming_stores = features_.has(Feature::kStreamingStores),
@@ -378,6 +400,7 @@ class Worker {
                         .bucket_plan_hash = exchanger.bucket_plan_hash(),
                         .dataset_key = plan_.dataset.key,
                         .kernels = to_json(kernels),
+                        .micro_batch = divided_at(),
                         .weights_xxh3 = plan_.weights ? plan_.weights->xxh3 : "",
                         .warnings = warnings};
     for (const auto& text : ranks_.gather(place.dump())) {
@@ -397,10 +420,15 @@ class Worker {
 
   void finish(const Model& model, const Exchanger& exchanger, const TrainingResult& result,
               std::optional<StepTrace>& trace) {
-    const std::string message = result.exit_code == ExitCode::kNonFiniteLoss
-                                    ? fmt::format("the loss is not finite at step {}: lower train.optimizer.lr",
-                                                  result.ending_step > 0 ? result.ending_step : result.steps)
-                                    : "";
+    const std::int64_t ending_step = result.ending_step > 0 ? result.ending_step : result.steps;
+    std::string message;
+    if (result.overflowed)
+      message = fmt::format(
+          "gradients overflow float16 at every scale of the loss, up to step {}: lower train.optimizer.lr, or write "
+          "train.precision: bf16",
+          ending_step);
+    else if (result.exit_code == ExitCode::kNonFiniteLoss)
+      message = fmt::format("the loss is not finite at step {}: lower train.optimizer.lr", ending_step);
     const bool usable = result.exit_code != ExitCode::kNonFiniteLoss;
     allow_for_writing(bytes_of(model));
     if (!message.empty()) log_.error(message, /*agreed=*/true);

@@ -35,7 +35,7 @@ struct WorkerWraps {
   std::function<std::unique_ptr<Optimizer>(std::unique_ptr<Optimizer>, int rank)> optimizer;
   std::function<std::unique_ptr<Exchanger>(std::unique_ptr<Exchanger>, LapClock&, int rank)> exchanger;
   std::function<std::unique_ptr<Device>(RankContext&)> device;  ///< in place of the plug-in's, where the plan says nccl
-  std::function<void(Model&, int rank)> model;  ///< may register hooks, for a delay in compute
+  std::function<std::unique_ptr<Model>(std::unique_ptr<Model>, int rank)> model;  ///< or the real one, with hooks
   /// Called by the loader's thread before it makes a batch (from 0): a delay or a failure in production.
   std::function<void(int rank, std::int64_t batch)> before_batch;
   std::function<void()> before_end;  ///< called by rank 0 before it writes weights and result: a slow disk

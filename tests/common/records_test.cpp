@@ -34,6 +34,7 @@ record::Epoch some_epoch() {
                       .step_s = record::StepTimes{.median = 0.0625, .p99 = 0.75},
                       .exchange_hidden_s = 0.0625,
                       .bytes_exchanged = 1LL << 33,
+                      .device_memory_peak_bytes = 1LL << 34,
                       .cost = parse_usd("0.000043385")};
   for (std::size_t i = 0; i < kPhases; ++i) epoch.seconds.values[i] = static_cast<double>(i + 1) / 8;
   return epoch;
@@ -56,6 +57,7 @@ std::vector<RecordBody> bodies() {
                       .bucket_plan_hash = "abc",
                       .dataset_key = "def",
                       .kernels = {{{"inputs", 784}, {"outputs", 10}, {"onednn", {"forward"}}}},
+                      .micro_batch = 32,
                       .startup_s = 0.75,
                       .warnings = {"two ranks on \"one\" core\n"}};
   return {
@@ -124,7 +126,7 @@ TEST(Journal, AnEpochLineSpelledOut) {
       R"("train_s":3.25,"train_loss":0.25,"test_loss":0.125,"test_accuracy":0.96875,"learning_rate":0.05,)"
       R"("samples_per_s":18461.5,"step_s":{"median":0.0625,"p99":0.75},"seconds":{"compute":0.125,"data_wait":0.25,"exchange":0.375,"straggler_wait":0.5,)"
       R"("optimizer":0.625,"evaluation":0.75,"checkpoint":0.875,"other":1.0},"seconds_kind":"measured",)"
-      R"("exchange_hidden_s":0.0625,"bytes_exchanged":8589934592,"energy_j":null,"cost_usd":"0.000043385"})");
+      R"("exchange_hidden_s":0.0625,"bytes_exchanged":8589934592,"device_memory_peak_bytes":17179869184,"energy_j":null,"cost_usd":"0.000043385"})");
 }
 
 TEST(Journal, SharesHoldAWeightARank) {

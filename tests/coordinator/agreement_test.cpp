@@ -163,6 +163,25 @@ TEST(Agreement, BatchNormSeesThePartsOfABatch) {
   EXPECT_EQ(found.detail, "two-ranks: train.accumulate differs, and batch norm sees its parts");
 }
 
+TEST(Agreement, BatchNormSeesThePiecesThatMemoryLeft) {
+  RunRecipe first, other = named("two-ranks");
+  for (const ModelKind kind : {ModelKind::kResnet18, ModelKind::kMlp}) {
+    first.training.model = other.training.model = with_default_sizes({.kind = kind});
+    first.training.train.micro_batch = other.training.train.micro_batch = kAutoMicroBatch;
+    std::vector<RunState> runs{make_run(first), make_run(other)};
+    for (RunState& run : runs) run.attempts.at(0).start.emplace();
+    EXPECT_EQ(agreement({&runs[0], &runs[1]}).result, AgreementResult::kAgree) << "nothing was divided";
+    runs[1].attempts[0].start->micro_batch = 32;
+    const auto found = agreement({&runs[0], &runs[1]});
+    if (kind == ModelKind::kMlp) {
+      EXPECT_EQ(found.result, AgreementResult::kAgree) << found.detail;
+    } else {
+      EXPECT_EQ(found.result, AgreementResult::kNotComparable);
+      EXPECT_EQ(found.detail, "two-ranks: train.micro_batch differs, and batch norm sees its parts");
+    }
+  }
+}
+
 TEST(Agreement, IsComparableWhereOnlyTheWayDiffers) {
   const Override table[] = {
       {"precision", [](TrainingSpec& t) { t.train.precision = Precision::kFp64; }},

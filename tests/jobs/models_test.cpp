@@ -236,8 +236,6 @@ TEST(Models, RefusesWhatDoesNotFit) {
   EXPECT_THAT(message({.kind = ModelKind::kCnn, .channels = {8}}, images({1, 28, 28}), Precision::kFp32),
               HasSubstr("found 1)"));
   EXPECT_THAT(message({.kind = ModelKind::kLstm}, images({1, 28, 28}), Precision::kFp32), HasSubstr("expected text"));
-  EXPECT_THAT(message({.kind = ModelKind::kCnn}, images({1, 28, 28}), Precision::kFp16),
-              HasSubstr("known: bf16, fp32, fp64"));
 }
 
 TEST(Models, Resnet18GradientsAreDerivatives) {
@@ -301,7 +299,10 @@ TEST(Models, RunningStatisticsAreAveragedBySamples) {
   }
 }
 
-TEST(Models, Bf16ComputesInBfloat16AndKeepsFloatWeights) {
+class ReducedPrecision : public testing::TestWithParam<std::pair<Precision, at::ScalarType>> {};
+
+TEST_P(ReducedPrecision, ComputesInItAndKeepsFloatWeights) {
+  const auto [precision, type] = GetParam();
   struct Tested {
     ModelSpec spec;
     DatasetIndex data;
@@ -313,10 +314,11 @@ TEST(Models, Bf16ComputesInBfloat16AndKeepsFloatWeights) {
                                Tested{{.kind = ModelKind::kCnn}, images({2, 9, 8}), pixels, labels},
                                Tested{kSmallResnet, images({2, 9, 8}), pixels, labels},
                                Tested{{.kind = ModelKind::kLstm}, text(5, 6), characters, characters}}) {
-    const auto half = make_model(tested.spec, tested.data, Precision::kBf16, 3);
+    if (type == at::kHalf && tested.spec.kind == ModelKind::kLstm) continue;  // which oneDNN has not got
+    const auto half = make_model(tested.spec, tested.data, precision, 3);
     const auto single = make_model(tested.spec, tested.data, Precision::kFp32, 3);
     const at::Tensor logits = half->forward(tested.inputs);
-    EXPECT_EQ(logits.scalar_type(), at::kBFloat16) << to_text(tested.spec.kind);
+    EXPECT_EQ(logits.scalar_type(), type) << to_text(tested.spec.kind);
     const at::Tensor loss = loss_sum(logits, tested.targets);
     EXPECT_EQ(loss.scalar_type(), at::kFloat);
     const double expected = loss_sum(single->forward(tested.inputs), tested.targets).item<double>();
@@ -333,6 +335,11 @@ TEST(Models, Bf16ComputesInBfloat16AndKeepsFloatWeights) {
     EXPECT_EQ(half->forward(tested.inputs).abs().max().item<double>(), 0) << to_text(tested.spec.kind);
   }
 }
+
+INSTANTIATE_TEST_SUITE_P(Types, ReducedPrecision,
+                         testing::Values(std::pair{Precision::kBf16, at::kBFloat16},
+                                         std::pair{Precision::kFp16, at::kHalf}),
+                         [](const auto& tested) { return std::string(to_text(tested.param.first)); });
 
 /// One of each kind, with what it takes.
 struct AnyModel {

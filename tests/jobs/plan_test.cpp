@@ -233,6 +233,7 @@ TEST(Plan, DamageNamesTheKey) {
       {"/trial", "{\"least_steps\": 0}", {"trial: least_steps: expected at least 1"}},
       {"/choice", "{\"kept\": {}}", {"choice: missing key ranks"}},
       {"/training/train/precision", "\"auto\"", {"train.precision: expected the precision that was chosen"}},
+      {"/training/train/precision", "\"fp16\"", {"train.precision: expected fp16 on GPUs only", "mpi"}},
       {"/price/usd_per_node_hour", "0.08925", {"price: usd_per_node_hour: wrong type"}},
       {"/price/usd_per_node_hour", "\"-0.01\"", {"price: usd_per_node_hour: expected 0 to 50000 USD, found -0.01"}},
       {"/price/usd_per_node_hour", "\"70369\"", {"price: usd_per_node_hour: expected 0 to 50000 USD, found 70369"}},

@@ -128,5 +128,21 @@ TEST(Shares, EveryNumberOfRanksReadsTheSameBatches) {
   EXPECT_EQ(epoch.size(), static_cast<std::size_t>(kCount)) << "an epoch holds every sample once";
 }
 
+TEST(Passes, AreAsManyOnEveryRankAndNoneIsTooLarge) {
+  EXPECT_EQ(passes_of(128, std::vector<std::int64_t>{1, 1}, 64), 1);
+  EXPECT_EQ(passes_of(128, std::vector<std::int64_t>{1, 1}, 63), 2);
+  EXPECT_EQ(passes_of(128, std::vector<std::int64_t>{3, 1}, 32), 3) << "the largest share decides";
+  EXPECT_EQ(passes_of(0, std::vector<std::int64_t>{1}, 32), 1) << "a part may be empty";
+  EXPECT_THROW(passes_of(1, std::vector<std::int64_t>{1}, 0), std::logic_error);
+  const std::vector<std::int64_t> weights{1, 7, 0, 3};
+  for (std::int64_t size = 0; size <= 50; ++size)
+    for (std::int64_t most = 1; most <= 12; ++most) {
+      const std::int64_t passes = passes_of(size, weights, most);
+      for (int rank = 0; rank < 4; ++rank)
+        for (std::int64_t pass = 0; pass < passes; ++pass)
+          EXPECT_LE(micro_batch(share_of({0, size}, weights, rank), passes, pass).size(), most);
+    }
+}
+
 }  // namespace
 }  // namespace regatta

@@ -24,6 +24,7 @@ TEST(SpecJson, RoundTripsWhateverTheReaderTakes) {
       {"data: {format: idx, path: mnist}", "data: {format: imagefolder, path: p, size: [32, 48], augment: [flip]}"},
       {"data: {format: idx, path: mnist}", "data: {format: idx, path: p, on_error: skip, memory: 1GiB}"},
       {"  batch: 128", "  batch: 1\n  seed: 18446744073709551615\n  clip_norm: 0.1\n  micro_batch: 1"},
+      {"  batch: 128", "  batch: 128\n  micro_batch: auto"},
       {"  optimizer: {kind: sgd, lr: 0.05, momentum: 0.9}", "  optimizer: {lr: 0.1, nesterov: true, momentum: 0.3}"},
       {"  optimizer: {kind: sgd, lr: 0.05, momentum: 0.9}", "  optimizer: {kind: adam, betas: [0.1, 0.2], eps: 1e-3}"},
       {"  schedule: {kind: constant}", "  schedule: {kind: step, step_epochs: 2, gamma: 0.3}"},

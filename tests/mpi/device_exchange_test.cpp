@@ -58,6 +58,37 @@ TEST_P(DeviceAgainstMpi, LosesABfloat16WiresRoundingAndNoMore) {
   EXPECT_LE(distance(found, expected), 0x1p-8);
 }
 
+TEST_P(DeviceAgainstMpi, AnOverflowOnOneRankSkipsTheStepOnAll) {
+  const bool last_rank = world().ranks.rank() == world().ranks.world_size() - 1;
+  const std::vector<bool> overflows{true, false, true, false, false};  // also where the optimizer has no state yet
+  SmallModel expected({.name = "mpi", .type = at::kFloat, .mpi = true}, GetParam().spec, GetParam().clip_norm);
+  for (const bool overflow : overflows) {
+    if (overflow)
+      expected.leave_out_step();
+    else
+      expected.step(GetParam().passes);
+  }
+  for (const bool late : {false, true}) {
+    SmallModel model({.name = "scaled",
+                      .type = at::kFloat,
+                      .device = LateOptions{late, late},
+                      .loss_scale = LossScaleRule{.growth_steps = 2}},
+                     GetParam().spec, GetParam().clip_norm);
+    bool overflow = false;
+    if (last_rank)
+      model.parameters()[2].tensor.register_hook(
+          [&](const at::Tensor& gradient) { return overflow ? gradient / 0 : gradient; });
+    for (const bool now : overflows) {
+      overflow = now;
+      const auto before = model.step(GetParam().passes, {.loss_sum = 8});
+      EXPECT_FALSE(before && before->failed) << "a skipped step is no failure";
+    }
+    EXPECT_LE(distance(model.weights(), expected.weights()), GetParam().float_tolerance()) << late;
+    EXPECT_EQ(model.loss_scale().scale().item<double>(), 65536 / 2 / 2 * 2) << "two skips, then two good steps";
+    EXPECT_TRUE(model.device()->hazards().empty());
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(Rules, DeviceAgainstMpi, testing::ValuesIn(test::rules()),
                          [](const auto& tested) { return tested.param.name; });
 
@@ -99,6 +130,27 @@ TEST(DeviceExchanger, TellsOutcomesOneStepLateAndInOrder) {
         EXPECT_EQ(outcomes[i].stop, i == 1);
       }
     }
+}
+
+TEST(DeviceExchanger, OverflowAtEveryScaleIsAFailureOnAllRanks) {
+  SmallModel model({.name = "scaled",
+                    .type = at::kFloat,
+                    .device = LateOptions{.late_compute = true, .late_exchange = true},
+                    .loss_scale = LossScaleRule{.most_skips = 3}},
+                   {}, {});
+  const auto before = model.weights();
+  if (world().ranks.rank() == 0)
+    model.parameters()[4].tensor.register_hook([](const at::Tensor& gradient) { return gradient / 0; });
+  for (int step = 1; step <= 4; ++step) {
+    const auto last = model.step(1, {.loss_sum = 8});
+    EXPECT_FALSE(last && last->failed) << step;
+  }
+  const StepOutcome outcome = model.exchanger().settle().value_or(StepOutcome{});
+  EXPECT_EQ(outcome.step, 4) << "the first step after three that were skipped";
+  EXPECT_TRUE(outcome.failed && outcome.overflowed);
+  EXPECT_EQ(outcome.loss, world().ranks.world_size()) << "the loss itself was fine";
+  EXPECT_EQ(distance(model.weights(), before), 0);
+  EXPECT_EQ(model.loss_scale().scale().item<double>(), 65536.0 / 16);
 }
 
 /// A model whose device fails or hangs on the last rank, under a watchdog of its own that only listens.

@@ -97,6 +97,7 @@ struct Kind {
   Wire wire;
   std::optional<double> clip_norm;
   bool mixed = false;
+  bool scaled = false;  // the loss
 };
 void PrintTo(const Kind& kind, std::ostream* out) {
   *out << kind.name;
@@ -130,9 +131,14 @@ class DeviceWaits : public testing::TestWithParam<Kind> {
     Result result;
     {
       SmallModel model(at::kFloat, GetParam().clip_norm, [&](ExchangerParts parts) {
-        auto optimizer = make_optimizer({.momentum = 0.9}, parts.parameters);
+        const auto scale = GetParam().scaled ? std::make_shared<LossScale>(c10::Device(c10::kCPU)) : nullptr;
+        auto optimizer = make_optimizer({.momentum = 0.9}, parts.parameters, scale ? scale->overflow() : at::Tensor());
         return MadeExchanger{
-            {}, {}, make_device_exchanger(std::move(parts), std::move(optimizer), wrapped, GetParam().wire)};
+            {},
+            {},
+            make_device_exchanger(std::move(parts), std::move(optimizer), wrapped, GetParam().wire, scale),
+            &wrapped,
+            scale};
       });
       const auto sum_numbers = [&](double first) {
         std::array<double, 2> numbers{first, world().ranks.rank() + first};
@@ -186,9 +192,10 @@ TEST_P(DeviceWaits, AreEachNeeded) {
   for (const LateOptions& late : kLateness)
     EXPECT_FALSE(differs(train(kNone, late), expected)) << late.late_compute << late.late_exchange;
 
-  // In each step two of every bucket (clipping needs all sums at once: one for them) and the votes' two; the numbers'
+  // In each step two of every bucket (clipping and a scaled loss need all sums at once: one for
+  // them) and the votes' two; the numbers'
   // and the weights'.
-  const std::size_t buckets = 3, sums = GetParam().clip_norm ? 1 : buckets;
+  const std::size_t buckets = 3, sums = GetParam().clip_norm || GetParam().scaled ? 1 : buckets;
   EXPECT_EQ(expected.waits.size(), kTrained * (buckets + sums + 2) + 3);
   EXPECT_EQ(expected.host_numbers.size(), kTrained + 4);
   for (int wait = 0; wait < static_cast<int>(expected.waits.size()); ++wait) {
@@ -205,7 +212,8 @@ INSTANTIATE_TEST_SUITE_P(Kinds, DeviceWaits,
                          testing::Values(Kind{"SameWire", Wire::kSame, {}}, Kind{"Clipped", Wire::kSame, 0.5},
                                          Kind{"Bf16Wire", Wire::kBf16, {}}, Kind{"Mixed", Wire::kSame, {}, true},
                                          Kind{"MixedClipped", Wire::kSame, 0.5, true},
-                                         Kind{"MixedBf16Wire", Wire::kBf16, {}, true}),
+                                         Kind{"MixedBf16Wire", Wire::kBf16, {}, true},
+                                         Kind{"ScaledLoss", Wire::kSame, {}, false, true}),
                          [](const auto& tested) { return tested.param.name; });
 
 }  // namespace

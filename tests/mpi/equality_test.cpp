@@ -116,6 +116,35 @@ TEST(Shares, TheWorkerObeysThePlan) {
   EXPECT_EQ(uneven.rows[1].samples, 150);
 }
 
+TEST(Equality, MicroBatchesChangeNothing) {
+  const std::string text =
+      job("cnn", "{format: synthetic, samples: 600, shape: [1, 28, 28], classes: 10}", "fp64", 2, "every_epoch");
+  const TrainingRun whole = train(to_json(plan_for(text, 1)));
+  for (const int ranks : {1, 3}) {
+    Plan plan = plan_for(text, ranks);
+    plan.training.train.accumulate = 2;
+    plan.training.train.micro_batch = 5;
+    const TrainingRun pieces = train(to_json(plan));
+    EXPECT_EQ(multisets(pieces.delivered), multisets(whole.delivered));
+    EXPECT_LE(relative_difference(pieces.weights, whole.weights), 1e-10) << ranks << " ranks";
+    expect_same_figures(pieces, whole);
+  }
+}
+
+TEST(Equality, MicroBatchesOfBatchNormMeetOnAllRanks) {
+  // 24 samples are 12, 12 and 16, 8: three passes of at most 6, all joined by both ranks, whatever their share.
+  const std::string text = job("resnet18, channels: [4, 4, 4, 4]",
+                               "{format: synthetic, samples: 48, shape: [3, 8, 8], classes: 4}", "fp64", 1);
+  for (const std::vector<std::int64_t>& shares : {std::vector<std::int64_t>{1, 1}, {2, 1}}) {
+    Plan plan = plan_for(text, 2);
+    plan.training.train.batch = 24;
+    plan.training.train.micro_batch = 6;
+    plan.shares = shares;
+    const TrainingRun run = train(to_json(plan));
+    EXPECT_EQ(run.epochs.back().last_step, 2);
+  }
+}
+
 /// All that could tell ranks apart at once: batch norm over ranks, parts of a batch, clipping, a schedule.
 std::string everything(const std::string& model, const std::string& data) {
   return "name: everything\nmodel: {kind: " + model + "}\ndata: " + data +
@@ -239,8 +268,9 @@ TEST(Shares, OfAMeasuredRunGiveTheSameBitsAgain) {
 /// The same plan on GPUs that a stand-in for the plug-in has, where the ranks compute on the double.
 TrainingRun train_on_devices(const std::string& job_text, int ranks,
                              std::map<std::string, std::string> environment = {}, int cpu_ranks = 0,
-                             const Json& shares = nullptr) {
+                             const Json& shares = nullptr, const std::string& precision = "") {
   Json plan = to_json(plan_for(job_text, ranks));
+  if (!precision.empty()) plan["training"]["train"]["precision"] = precision;  // that a job on cores may not have
   plan["placement"]["backend"] = "nccl";
   plan["placement"]["gpus_per_node"] = ranks - cpu_ranks;
   plan["placement"]["cpu_ranks"] = cpu_ranks;
@@ -278,6 +308,17 @@ TEST(Equality, CpuRanksBesideDevicesTrainWhatCoresTrain) {
   expect_the_same(train_on_devices(text, 2, {}, 1), "one of each");
   expect_the_same(train_on_devices(text, 3, {}, 1, {30, 20, 1}), "two devices, unequal shares");
   expect_the_same(train_on_devices(text, 3, {}, 2, {1, 0, 1}), "a CPU rank without samples");
+}
+
+TEST(Equality, Float16OnADeviceLearnsAsFp32Does) {
+  const std::string data = "{format: synthetic, samples: 2600, shape: [1, 12, 12], classes: 10}";
+  const std::string text = job("mlp, hidden: [32]", data, "fp32", 3, "every_epoch");
+  const double single = train_on_devices(text, 1).epochs.back().train_loss;
+  for (const int ranks : {1, 2}) {
+    const TrainingRun half = train_on_devices(text, ranks, {}, 0, nullptr, "fp16");
+    EXPECT_NEAR(half.epochs.back().train_loss, single, 5e-2 * single) << ranks << " ranks";
+    EXPECT_LT(half.epochs.back().train_loss, 0.9 * half.epochs.front().train_loss) << "skipped steps teach nothing";
+  }
 }
 
 }  // namespace

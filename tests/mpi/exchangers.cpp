@@ -58,8 +58,12 @@ MadeExchanger make_exchanger(const ExchangeWay& way, ExchangerParts parts, const
   MadeExchanger made;
   if (way.device) {
     made.device = std::make_unique<LateDevice>(host_sums(), *way.device);
-    auto optimizer = make_optimizer(rule, parts.parameters);
-    made.exchanger = make_device_exchanger(std::move(parts), std::move(optimizer), *made.device, way.wire);
+    made.runs_on = made.device.get();
+    if (way.loss_scale) made.loss_scale = std::make_shared<LossScale>(c10::Device(c10::kCPU), *way.loss_scale);
+    auto optimizer =
+        make_optimizer(rule, parts.parameters, made.loss_scale ? made.loss_scale->overflow() : at::Tensor());
+    made.exchanger =
+        make_device_exchanger(std::move(parts), std::move(optimizer), *made.device, way.wire, made.loss_scale);
   } else if (way.mpi) {
     auto optimizer = make_optimizer(rule, parts.parameters);
     made.exchanger = make_mpi_exchanger(std::move(parts), std::move(optimizer));

@@ -10,6 +10,7 @@
 #include "jobs/spec.hpp"
 #include "tests/mpi/late_device.hpp"
 #include "worker/exchanger.hpp"
+#include "worker/loss_scale.hpp"
 #include "worker/mixed_ranks.hpp"
 
 namespace regatta::test {
@@ -25,6 +26,7 @@ struct ExchangeWay {
   std::optional<LateOptions> device = {};
   Wire wire = Wire::kSame;  ///< the device's
   int cpu_ranks = 0;        ///< with a device: the last ranks have host memory for one, all but the first at most
+  std::optional<LossScaleRule> loss_scale = {};
 
   bool by_bucket() const { return mpi || device; }  ///< one collective a bucket, over the whole of it
 };
@@ -43,6 +45,8 @@ struct MadeExchanger {
   std::unique_ptr<LateDevice> device;  ///< null for the others, and on CPU ranks
   std::unique_ptr<Device> around;      ///< in a mixed world: the bridge, or the host's
   std::unique_ptr<Exchanger> exchanger;
+  Device* runs_on = nullptr;                   ///< `device`, or what is around it
+  std::shared_ptr<LossScale> loss_scale = {};  ///< null without
 };
 /// Collective.
 MadeExchanger make_exchanger(const ExchangeWay& way, ExchangerParts parts, const OptimizerSpec& rule);

@@ -52,8 +52,21 @@ void SmallModel::backward(std::int64_t pass) {
   for (std::size_t i = parameters_.size(); i-- > 0;) {
     const at::Tensor& p = parameters_[i].tensor;
     const std::int64_t number = ((world().ranks.rank() * 100 + step_) * 10 + pass) * 10 + static_cast<std::int64_t>(i);
-    p.view_as(p).backward((drawn(p.sizes(), 100 + number) + 1.5).to(p.scalar_type()));  // no weight is read
+    const at::Tensor gradient = (drawn(p.sizes(), 100 + number) + 1.5).to(p.scalar_type());
+    p.view_as(p).backward(scaled(p, gradient));  // no weight is read
   }
+}
+
+/// Where the device would make it: the scale is a number of the device. In the parameter's layout autograd keeps it as
+/// it is, and unread; a model with a device of its own waits for it, for hooks and sums of passes.
+at::Tensor SmallModel::scaled(const at::Tensor& parameter, const at::Tensor& gradient) {
+  if (made_.loss_scale == nullptr) return gradient;
+  const at::Tensor made = at::empty_like(parameter.detach());
+  made_.runs_on->launch(Stream::kCompute, [made, gradient, scale = made_.loss_scale] {
+    made.copy_(gradient * scale->loss_gradient(kGlobalSamples));
+  });
+  if (made_.device) made_.device->finish_compute();
+  return made;
 }
 
 std::vector<at::Tensor> SmallModel::weights() const {

@@ -27,15 +27,19 @@ class SmallModel {
 
   /// Collective, all of them. What finish_step returns:
   std::optional<StepOutcome> step(std::int64_t passes = 1, const StepVotes& votes = {});
+  /// As if the next step had changed nothing.
+  void leave_out_step() { ++step_; }
   std::vector<at::Tensor> weights() const;  ///< settled; an outcome in flight is lost
   Exchanger& exchanger() { return *made_.exchanger; }
   LateDevice* device() { return made_.device.get(); }
   Device* around() { return made_.around.get(); }
   std::function<void()> before_backward;                                    ///< called in each pass, where there is one
+  const LossScale& loss_scale() const { return *made_.loss_scale; }         ///< of a way that has one
   const std::vector<Parameter>& parameters() const { return parameters_; }  ///< that a device may be writing
 
  private:
   void backward(std::int64_t pass);
+  at::Tensor scaled(const at::Tensor& parameter, const at::Tensor& gradient);
 
   LapClock clock_;
   std::vector<Parameter> parameters_;

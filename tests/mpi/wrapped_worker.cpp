@@ -6,6 +6,7 @@
 //   REGATTA_TEST_DELAY_MS=N        a step (or a batch of the evaluation, or a sum of gradients)
 //   REGATTA_TEST_DELAY_RANK=R      only on rank R; absent: on all
 //   REGATTA_TEST_DEVICE=late       where the plan says nccl: on late_device.hpp's double, whose sums are late
+//   REGATTA_TEST_MEMORY=N          a pass of more than N samples is out of memory, as on a GPU
 //   REGATTA_TEST_STOP_AT=STEP      rank 0 gets USR1 before this step, the last one then
 
 #include <ATen/core/Tensor.h>
@@ -20,6 +21,7 @@
 #include <thread>
 
 #include "tests/mpi/late_device.hpp"
+#include "tests/support/small_memory_model.hpp"
 #include "tests/support/wrapped_exchanger.hpp"
 #include "worker/worker.hpp"
 
@@ -159,9 +161,12 @@ WorkerWraps wraps() {
   wraps.exchanger = [](auto inner, LapClock&, int rank) {
     return std::make_unique<StoppingExchanger>(std::move(inner), rank);
   };
-  wraps.model = [](Model& model, int rank) {  // in backward, once a step
-    model.parameters().back().second.register_hook(
+  wraps.model = [](std::unique_ptr<Model> model, int rank) -> std::unique_ptr<Model> {  // in backward, once a step
+    model->parameters().back().second.register_hook(
         [delay = Delay("compute"), rank](const at::Tensor&) { delay(rank); });
+    const std::string limit = variable("REGATTA_TEST_MEMORY");
+    if (limit.empty()) return model;
+    return std::make_unique<test::SmallMemoryModel>(std::move(model), std::stoll(limit));
   };
   return wraps;
 }

@@ -21,6 +21,7 @@ class WrappedExchanger : public Exchanger {
     inner_->begin_step(step, global_samples, learning_rate);
   }
   void begin_pass(bool last) override { inner_->begin_pass(last); }
+  at::Tensor loss_gradient() const override { return inner_->loss_gradient(); }
   void bucket_ready(int bucket) override { inner_->bucket_ready(bucket); }
   std::optional<StepOutcome> finish_step(const StepVotes& votes) override { return inner_->finish_step(votes); }
   std::optional<StepOutcome> settle() override { return inner_->settle(); }

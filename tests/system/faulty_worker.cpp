@@ -75,10 +75,11 @@ int main(int argc, char** argv) {
       if (rank != 0) return real;
       return std::make_unique<MortalSource>(std::move(real));
     };
-    wraps.model = [](Model& model, int rank) {
+    wraps.model = [](std::unique_ptr<Model> model, int rank) {
       if (rank == 1)
-        model.parameters().back().second.register_hook(
+        model->parameters().back().second.register_hook(
             [](const at::Tensor&) { std::this_thread::sleep_for(std::chrono::milliseconds(20)); });
+      return model;
     };
   }
   if (fault == "twice")

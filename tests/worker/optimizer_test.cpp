@@ -92,6 +92,24 @@ TEST(Optimizer, GivesTheSameBitsToManyAtOnce) {
   }
 }
 
+TEST(Optimizer, ASkippedStepLeavesWeightsAndStateAlone) {
+  for (const OptimizerSpec& spec :
+       {OptimizerSpec{.momentum = 0.9, .weight_decay = 0.1}, OptimizerSpec{.kind = OptimizerKind::kAdam},
+        OptimizerSpec{.kind = OptimizerKind::kAdamw, .weight_decay = 0.1}}) {
+    const at::Tensor skip = at::zeros({}, at::kFloat);
+    const std::vector<Parameter> expected{leaf({0.5, 2})}, found{leaf({0.5, 2})};
+    const auto never = make_optimizer(spec, expected), sometimes = make_optimizer(spec, found, skip);
+    for (int step = 0; step < 6; ++step) {
+      const at::Tensor gradient = at::full({2}, std::sin(step), at::kDouble);
+      const bool skipped = step % 2 == 0;  // the first one, too
+      skip.fill_(skipped ? 1 : 0);
+      if (!skipped) never->apply({0}, {gradient}, 0.1);
+      sometimes->apply({0}, {skipped ? at::full({2}, NAN, at::kDouble) : gradient}, 0.1);
+      EXPECT_TRUE(at::equal(found[0].tensor, expected[0].tensor)) << "step " << step;
+    }
+  }
+}
+
 TEST(Optimizer, RefusesAGradientOfAnotherLayout) {  // the kernels walk raw memory
   const at::Tensor weights = at::zeros({2, 3}, at::kDouble).requires_grad_(true);
   const auto optimizer = make_optimizer({}, {{"p", weights}});

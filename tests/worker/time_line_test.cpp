@@ -92,6 +92,7 @@ TEST(EpochRecord, MeansOverRanksKeepTheSum) {
   slow.seconds[Phase::kCompute] = 8;
   slow.seconds[Phase::kEvaluation] = 2;
   fast.exchange_hidden_s = 1;
+  slow.device_memory_peak_bytes = 4'000'000;
   const std::vector<RankEpoch> rows{fast, slow};
   const EpochTotals totals{
       .epoch = 2, .first_step = 11, .last_step = 20, .samples = 1280, .loss_sum = 640, .learning_rate = 0.05};
@@ -108,6 +109,7 @@ TEST(EpochRecord, MeansOverRanksKeepTheSum) {
   EXPECT_EQ(line.cost, NanoUsd{100'000});  // 10 s of 2 of 2 cores
   EXPECT_EQ(line.first_step, 11);
   EXPECT_EQ(line.bytes_exchanged, 4096);
+  EXPECT_EQ(line.device_memory_peak_bytes, 4'000'000) << "of those that have a device";
 
   plan.price.reset();
   EXPECT_FALSE(epoch_record(plan, totals, {}, rows, 0).cost.has_value());

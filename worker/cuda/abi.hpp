@@ -14,7 +14,7 @@ namespace regatta {
 class Device;
 class RankContext;
 
-inline constexpr std::uint32_t kCudaAbi = 5;
+inline constexpr std::uint32_t kCudaAbi = 6;
 inline constexpr const char* kCudaEntry = "regatta_cuda_plugin";  ///< const CudaTable* (*)(), of the plug-in's life
 
 /// `gpu` by CUDA's number in this process; makes a stream that is the calling thread's from then on, and the device's

@@ -19,6 +19,7 @@
 
 #include <ATen/ATen.h>
 #include <c10/core/GradMode.h>
+#include <c10/cuda/CUDACachingAllocator.h>
 #include <c10/cuda/CUDAGuard.h>
 #include <c10/cuda/CUDAStream.h>
 #include <fmt/format.h>
@@ -98,6 +99,18 @@ class NcclDevice final : public Device {
   }
   at::Tensor host_memory(std::int64_t count, at::ScalarType type) override {
     return at::empty({count}, at::TensorOptions(type).pinned_memory(true));
+  }
+
+  std::optional<DeviceMemory> take_memory() override {
+    const c10::cuda::CUDAGuard on(gpu_);
+    std::size_t free_bytes = 0, total_bytes = 0;
+    check_cuda(cudaMemGetInfo(&free_bytes, &total_bytes), "cudaMemGetInfo");
+    constexpr auto kAll = static_cast<std::size_t>(c10::CachingAllocator::StatType::AGGREGATE);
+    const std::int64_t peak_bytes = c10::cuda::CUDACachingAllocator::getDeviceStats(gpu_).allocated_bytes[kAll].peak;
+    c10::cuda::CUDACachingAllocator::resetPeakStats(gpu_);
+    return DeviceMemory{.peak_bytes = peak_bytes,
+                        .free_bytes = static_cast<std::int64_t>(free_bytes),
+                        .total_bytes = static_cast<std::int64_t>(total_bytes)};
   }
 
   void launch(Stream stream, std::function<void()> work) override {
