@@ -2,7 +2,10 @@
 // nn.LSTM calls; on the CPU it takes oneDNN's kernels. In bfloat16 the layers are our own.
 
 #include <ATen/ATen.h>
+#include <ATen/autocast_mode.h>
 #include <c10/core/GradMode.h>
+
+#include <optional>
 
 #include "jobs/linear.hpp"
 #include "jobs/lstm_layer.hpp"
@@ -47,6 +50,11 @@ class Lstm final : public Model {
       for (std::size_t layer = 0; layer < layers; ++layer) x = lstm_layer(x, weights_of(layer));
       return x;
     }
+    // CUDA's autocast has float16 for cuDNN's recurrence whatever the type that was asked for (AutocastRNN.cpp); where
+    // that is bfloat16, whose loss nobody scales, the recurrence stays in float32.
+    std::optional<c10::impl::ExcludeDispatchKeyGuard> in_float32;
+    if (x.is_cuda() && at::autocast::get_autocast_dtype(at::kCUDA) == at::kBFloat16)
+      in_float32.emplace(c10::DispatchKey::AutocastCUDA);
     const at::Tensor& hidden = recurrent_[1];
     // A sample begins with no memory.
     const at::Tensor zero = at::zeros({static_cast<std::int64_t>(layers), x.size(0), hidden.size(1)}, x.options());

@@ -15,7 +15,9 @@ bool is_out_of_memory(const c10::Error& error) {
   if (dynamic_cast<const c10::OutOfMemoryError*>(&error) != nullptr) return true;
   const std::string text = error.what_without_backtrace();
   return text.find("can't allocate memory") != std::string::npos ||
-         text.find("not enough memory") != std::string::npos || text.find("out of memory") != std::string::npos;
+         text.find("not enough memory") != std::string::npos || text.find("out of memory") != std::string::npos ||
+         text.find("ALLOC_FAILED") != std::string::npos ||     // cuBLAS's status
+         text.find("ALLOCATION_FAILED") != std::string::npos;  // cuDNN's
 }
 
 std::string without_memory(const std::string& what) {

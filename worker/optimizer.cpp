@@ -93,8 +93,7 @@ class Adam final : public Optimizer {
     const std::vector<at::Tensor> means = picked(means_, parameters), squares = picked(squares_, parameters),
                                   steps = picked(steps_, parameters);
     at::_foreach_add_(steps, 1);
-    if (skip_)
-      for (const at::Tensor& step : steps) step.sub_(*skip_);
+    if (skip_) at::_foreach_add_(steps, *skip_, /*alpha=*/-1);
     const auto step = [&](auto fused) {
       fused(weights, mean_gradients, means, squares, {}, steps, learning_rate, spec_.betas[0], spec_.betas[1],
             spec_.weight_decay, spec_.eps, /*amsgrad=*/false, /*maximize=*/false, /*grad_scale=*/{}, skip_);

@@ -47,16 +47,18 @@ namespace {
 
 constexpr Duration kStartDeadline = std::chrono::seconds(60);  // MPI_Init over a slow network, cold file systems
 constexpr Duration kFirstDeadline = std::chrono::seconds(10);  // train.deadline auto, until steps were measured
+constexpr Duration kFirstOnDevice = std::chrono::seconds(60);  // likewise; a device's libraries load kernels in step 1
 constexpr Duration kEndDeadline = std::chrono::seconds(60);    // MPI_Finalize, a disk that must sync others' data first
 constexpr double kSlowestWriting = 5e6;                        // bytes a second, to a busy network file system
 
 /// One rank, from a context to an exit code.
 class Worker {
  public:
-  Worker(const WorkerOptions& options, const LoadedCuda& cuda, const WorkerWraps& wraps,
+  Worker(const WorkerOptions& options, const LeaveNow& leave_now, const LoadedCuda& cuda, const WorkerWraps& wraps,
          const LauncherVariables& variables, RankLog& log, const StopSignals& signals, Watchdog& watchdog,
          LastWords& last_words, RankContext& ranks)
       : options_(options),
+        leave_now_(leave_now),
         cuda_(cuda),
         wraps_(wraps),
         launched_(!variables.launcher.empty()),
@@ -242,23 +244,44 @@ class Worker {
     std::optional<HostEnergy> energy;
     if (ranks_.local_rank() == 0) energy.emplace(devices_of_host());
     return_idle_memory();  // weights are drawn in double: no step needs such tensors
-    watchdog_.set_deadline(spec.deadline_s ? from_seconds(*spec.deadline_s) : kFirstDeadline);
+    watchdog_.set_deadline(spec.deadline_s ? from_seconds(*spec.deadline_s) : device ? kFirstOnDevice : kFirstDeadline);
 
-    const TrainingResult result = train({.plan = plan_,
-                                         .ranks = ranks_,
-                                         .watchdog = watchdog_,
-                                         .clock = clock,
-                                         .model = *model,
-                                         .batches = *batches,
-                                         .evaluation = evaluation.get(),
-                                         .exchanger = *exchanger,
-                                         .journal = record_ ? &record_->journal() : nullptr,
-                                         .stop_requested = signals_.requested(),
-                                         .process_start = process_start_,
-                                         .energy = energy ? &*energy : nullptr,
-                                         .device = device.get()});
-    finish(*model, *exchanger, result, trace);
-    return result.exit_code;
+    const auto train_and_finish = [&] {
+      const TrainingResult result = train({.plan = plan_,
+                                           .ranks = ranks_,
+                                           .watchdog = watchdog_,
+                                           .clock = clock,
+                                           .model = *model,
+                                           .batches = *batches,
+                                           .evaluation = evaluation.get(),
+                                           .exchanger = *exchanger,
+                                           .journal = record_ ? &record_->journal() : nullptr,
+                                           .stop_requested = signals_.requested(),
+                                           .process_start = process_start_,
+                                           .energy = energy ? &*energy : nullptr,
+                                           .device = device.get()});
+      finish(*model, *exchanger, result, trace);
+      return result.exit_code;
+    };
+    if (!device) return train_and_finish();
+    try {
+      return train_and_finish();
+    } catch (const AgreedError&) {
+      throw;
+    } catch (...) {
+      leave_at_once();
+      throw;
+    }
+  }
+
+  /// For an error beside a device, in a catch block. To unwind is to give back memory that streams of a device in
+  /// trouble have used; c10 asks it about them, and its answer is an exception where none may be thrown: this process
+  /// would end without its words.
+  void leave_at_once() {
+    const Failure failure = current_failure();
+    log_.error(failure.message);
+    if (record_) record_->close_failed(failure.code, failure.message);
+    leave_now_(failure.code);
   }
 
   /// What this rank exchanges on, where the plan has ranks on GPUs. Collective.
@@ -477,6 +500,7 @@ class Worker {
   }
 
   const WorkerOptions& options_;
+  const LeaveNow& leave_now_;
   const LoadedCuda& cuda_;
   const WorkerWraps& wraps_;
   const bool launched_;
@@ -528,7 +552,7 @@ ExitCode run_worker(const WorkerOptions& options, const LeaveNow& leave_now, con
     });
     const auto ranks = make_context(variables, watchdog, cuda);
     log.set_rank(ranks->rank(), host_name());
-    return Worker(options, cuda, wraps, variables, log, signals, watchdog, last_words, *ranks).run();
+    return Worker(options, leave_now, cuda, wraps, variables, log, signals, watchdog, last_words, *ranks).run();
   } catch (...) {  // before there was a world
     const Failure failure = current_failure();
     log.error(failure.message);
