@@ -142,8 +142,8 @@ TEST(PlaceByHand, CountsTheCoresOfBothKindsOfRank) {
   const std::vector<int> five = {0, 1, 2, 3, 4};
   const std::vector<RankSite> sites(3, RankSite{"a", five, 5, 1});
   const Placement placement = place_by_hand(job, configuration, sites, true);
-  EXPECT_EQ(placement.cores, (std::vector<std::vector<int>>{{0}, {1, 2}, {3, 4}}));
-  EXPECT_FALSE(placement.contended) << "a core for the GPU's rank, two for each other";
+  EXPECT_EQ(placement.cores, (std::vector<std::vector<int>>{{}, {1, 2}, {3, 4}}));
+  EXPECT_FALSE(placement.contended) << "a core counted for the GPU's rank, two for each other";
   EXPECT_EQ(placement.gpus_per_node, 1) << "no GPU for the CPU ranks";
   EXPECT_EQ(placement.ranks, 3);
   const std::vector<RankSite> bound = {{"a", {4}, 5, 1}, {"a", {0, 1}, 5, 1}, {"a", {2, 3}, 5, 1}};
