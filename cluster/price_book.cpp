@@ -88,4 +88,23 @@ Price assumed_price(const PriceBook& book, int cores) {
   return price;
 }
 
+Price assumed_gpu_price(const PriceBook& book, const std::string& name, int gpus) {
+  const Instance* best = nullptr;
+  const auto rank = [&](const Instance& instance) {
+    return std::tuple(name.find(instance.accelerator) == std::string::npos,
+                      instance.price.usd_per_node_hour.nano / instance.accelerators);
+  };
+  for (const Instance& instance : book.instances)
+    if (!instance.accelerator.empty() && (best == nullptr || rank(instance) < rank(*best))) best = &instance;
+  if (best == nullptr)
+    throw ConfigError("the price book has no instance with accelerators; name another in $REGATTA_PRICES");
+  Price price = best->price;
+  price.usd_per_node_hour.nano = best->price.usd_per_node_hour.nano / best->accelerators * gpus;
+  price.source = fmt::format("assumed, {} GPU{} by the price of {} {}: {}", gpus, gpus == 1 ? "" : "s",
+                             best->accelerators, best->accelerator, price.source);
+  price.billing = Billing::kSlot;
+  price.kind = FigureKind::kAssumed;
+  return price;
+}
+
 }  // namespace regatta

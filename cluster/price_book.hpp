@@ -37,4 +37,8 @@ PriceBook load_price_book();
 /// billed by slot. Throws ConfigError for an empty book.
 Price assumed_price(const PriceBook& book, int cores);
 
+/// The same for a node of `gpus` GPUs: the cheapest a GPU among the instances whose accelerator `name`, as the driver
+/// has it ("NVIDIA H200"), contains, else among all; its share for so many. Throws ConfigError for a book without.
+Price assumed_gpu_price(const PriceBook& book, const std::string& name, int gpus);
+
 }  // namespace regatta

@@ -102,21 +102,30 @@ void check_only(const std::vector<std::string>& only, const JobSpec& job) {
 /// Read when the first pool without a price is met, once.
 class LazyPrices {
  public:
-  Price assumed(int cores) {
-    if (!book_) book_ = load_price_book();
-    return assumed_price(*book_, cores);
-  }
+  Price assumed(int cores) { return assumed_price(book(), cores); }
+  Price assumed_for_gpus(const std::string& name, int gpus) { return assumed_gpu_price(book(), name, gpus); }
 
  private:
+  const PriceBook& book() {
+    if (!book_) book_ = load_price_book();
+    return *book_;
+  }
+
   std::optional<PriceBook> book_;
 };
 
-std::vector<Way> ways_of(const JobSpec& job, int order, const PoolCapacity& pool) {
+/// `gpus`: that CUDA sees, for a row on them.
+std::vector<Way> ways_of(const JobSpec& job, int order, const PoolCapacity& pool, int gpus) {
   const auto& configuration = job.configurations[static_cast<std::size_t>(order)];
   Open open{.ranks = configuration.ranks, .precision = configuration.train.precision};
   const bool written = job.source.written("configurations[" + std::to_string(order) + "].threads");
   if (configuration.ranks || written) open.threads = configuration.threads;
-  if (configuration.backend == Backend::kNccl) return ways_to_try(open, pool.gpus_per_node, configuration.train.batch);
+  if (configuration.backend == Backend::kNccl) {  // one rank a GPU; more threads take no more of them
+    open.threads = 1;
+    std::vector<Way> ways = ways_to_try(open, std::min(pool.gpus_per_node, gpus), configuration.train.batch);
+    for (Way& way : ways) way.threads = configuration.threads;
+    return ways;
+  }
   int cores = pool.cores_per_node;
   if (!pool.host_cores.empty()) cores = std::min(cores, static_cast<int>(pool.host_cores.size()));
   return ways_to_try(open, cores, configuration.train.batch);
@@ -151,17 +160,24 @@ PlannedRow plan_row(const JobSpec& job, int order, const ClusterSpec& cluster, c
   }
   PoolCapacity capacity = capacity_of(*pool, machine);
   const std::string refused = settle_gpus(configuration, *pool, gpus, capacity);
+  const bool on_gpus = configuration.backend == Backend::kNccl;
+  std::vector<GpuDevice> devices;
+  if (on_gpus && pool->launcher == LauncherKind::kLocal) devices = gpus.report().devices;
+  const auto assumed = [&] {
+    return on_gpus ? prices.assumed_for_gpus(devices.empty() ? "" : devices[0].name, capacity.gpus_per_node)
+                   : prices.assumed(capacity.cores_per_node);
+  };
   PlannedRow row{.configuration = configuration,
                  .order = order,
                  .launcher = pool->launcher,
                  .capacity = capacity,
-                 .price = pool->price ? *pool->price : prices.assumed(capacity.cores_per_node),
+                 .price = pool->price ? *pool->price : assumed(),
                  .power = pool->power};
   row.placement.contended = contended;
   row.refused = refused;
   const Precision precision = configuration.train.precision;
   const bool open = !configuration.ranks || precision == Precision::kAuto;
-  if (open && refused.empty()) row.ways = ways_of(job, order, capacity);
+  if (open && refused.empty()) row.ways = ways_of(job, order, capacity, static_cast<int>(devices.size()));
   // Threads that no layout has room for are refused as they are with one rank. A refused row stands as it would begin.
   const int ranks = configuration.ranks.value_or(1);
   const Way written{ranks, configuration.threads, precision == Precision::kAuto ? Precision::kFp32 : precision};

@@ -42,6 +42,7 @@ struct Layout {
 
 std::vector<Layout> layouts(const Open& open, int cores, std::int64_t batch) {
   if (open.ranks) return {{*open.ranks, open.threads.value_or(1)}};
+  if (cores < 1) return {};
   std::vector<int> ranks;
   for (int count = 1; count < cores; count *= 2) ranks.push_back(count);
   ranks.push_back(cores);

@@ -76,6 +76,18 @@ TEST(PriceBook, AssumesTheNearestInstanceWithoutAccelerators) {
   EXPECT_THROW(assumed_price(PriceBook{}, 2), ConfigError);
 }
 
+TEST(PriceBook, AssumesAGpusShareOfTheInstanceThatHasIt) {
+  const PriceBook book = load_price_book();
+  const Price two = assumed_gpu_price(book, "NVIDIA H200", 2);
+  EXPECT_EQ(to_decimal(two.usd_per_node_hour), "15.824") << "63.296 for eight";
+  EXPECT_EQ(two.kind, FigureKind::kAssumed);
+  EXPECT_EQ(two.billing, Billing::kSlot);
+  EXPECT_THAT(two.source, testing::HasSubstr("assumed, 2 GPUs by the price of 8 H200: AWS p5en.48xlarge"));
+  EXPECT_THAT(assumed_gpu_price(book, "Fake 0", 1).source, testing::HasSubstr("assumed, 1 GPU by the price of 1 A10G"))
+      << "the cheapest, where none is known";
+  EXPECT_THROW(assumed_gpu_price(PriceBook{}, "NVIDIA H200", 1), ConfigError);
+}
+
 TEST(PriceBook, FindingsComeAllAtOnce) {
   const std::string text = std::string(kSmall) +
                            "  - {provider: P, name: two, vcpus: 0, memory_gib: 4, usd_per_hour: 1e3, colour: red}\n"

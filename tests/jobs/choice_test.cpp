@@ -47,6 +47,10 @@ TEST(WaysToTry, FillTheCoresOrLeaveSomeFewerFirst) {
   }
 }
 
+TEST(WaysToTry, AreNoneWithoutASlot) {
+  EXPECT_THAT(ways_to_try({}, 0, 64), testing::IsEmpty());
+}
+
 TEST(WaysToTry, LeaveWhatIsWritten) {
   EXPECT_THAT(layouts_of({.threads = 2}, 8), ElementsAre("1x2", "2x2", "4x2"));
   EXPECT_THAT(layouts_of({.threads = 3}, 2), IsEmpty());

@@ -67,6 +67,18 @@ TEST_F(GpuRows, AGpuRowThatCanRunIsPlannedOnGpus) {
   EXPECT_THAT(one["refused"].get<std::string>(), HasSubstr("CUDA_VISIBLE_DEVICES is \"1\""));
 }
 
+TEST_F(GpuRows, AutoTriesARankAGpuAndNoMoreThanThereAre) {
+  use_fake(2);
+  options_.environment["REGATTA_FAKE_TORCH"] = "1";
+  const std::string job = write_job({"{name: gpus, backend: nccl, ranks: auto}"});
+  const std::string eight = folder_.write("eight.yaml", "pools:\n  here: {gpus_per_node: 8}\n");
+  const std::string dry = regatta({"run", job, "--cluster", eight, "--dry-run"}).out;
+  EXPECT_THAT(dry, HasSubstr("2 ways to try")) << "a rank on one GPU, and two on two";
+  const std::string none = folder_.write("none.yaml", "pools:\n  here: {gpus_per_node: 0}\n");
+  const ProcessResult refused = regatta({"run", job, "--cluster", none, "--dry-run"});
+  EXPECT_EQ(refused.exit_code, static_cast<int>(ExitCode::kBadConfig)) << refused.text();
+}
+
 TEST_F(GpuRows, CpuRanksBesideGpusAreOneLaunch) {
   use_fake(1);
   options_.environment["REGATTA_FAKE_TORCH"] = "1";
