@@ -69,8 +69,10 @@ std::string mathematics_differs(const RunState& first, const RunState& other) {
   if (value_at(first, "/model/kind") == Json("resnet18") &&
       !same_value(value_at(first, "/train/accumulate"), value_at(other, "/train/accumulate")))
     return "train.accumulate differs, and batch norm sees its parts";
-  if (value_at(first, "/model/kind") == Json("resnet18") && samples_at_once(first) != samples_at_once(other))
-    return "train.micro_batch differs, and batch norm sees its parts";
+  const auto at_once = samples_at_once(first), other_at_once = samples_at_once(other);
+  const bool other_parts = at_once != other_at_once || (at_once && first.ranks != other.ranks);  // of a rank's share
+  if (value_at(first, "/model/kind") == Json("resnet18") && other_parts)
+    return "what train.micro_batch computes at once differs, and batch norm sees it";
   if (value_at(first, "/train/batch_norm") == Json("local") && first.ranks != other.ranks)
     return "train.batch_norm: local depends on the number of ranks";
   const Json every = value_at(first, "/train/exchange/every");

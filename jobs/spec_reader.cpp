@@ -191,13 +191,15 @@ void read_job(YamlMap& map, JobSpec& job, const fs::path& folder) {
   job.model = with_default_sizes(job.model);
 }
 
-/// Nobody wants a GPU to wait for a core that has as many samples. Statistics of a rank's own would follow the clock.
+/// Nobody wants a GPU to wait for a core that has as many samples. Statistics of a rank's own, or of micro-batches, would
+/// follow the clock.
 void default_shares(JobSpec& job, const SourcePositions& source) {
   if (source.written("train.shares")) return;
   for (std::size_t i = 0; i < job.configurations.size(); ++i) {
     ConfigurationSpec& configuration = job.configurations[i];
     const bool written = source.written("configurations[" + std::to_string(i) + "].train.shares");
-    if (configuration.cpu_ranks > 0 && configuration.train.batch_norm == BatchNorm::kSync && !written)
+    const bool pieces = configuration.train.micro_batch && job.model.kind == ModelKind::kResnet18;
+    if (configuration.cpu_ranks > 0 && configuration.train.batch_norm == BatchNorm::kSync && !pieces && !written)
       configuration.train.shares = ShareRule::kMeasured;
   }
 }

@@ -16,8 +16,9 @@ namespace {
 /// The rules on one configuration, with its `train` and `stop` as they come out after overrides.
 class ConfigurationRules {
  public:
-  ConfigurationRules(const ConfigurationSpec& configuration, std::string path, Findings& findings)
+  ConfigurationRules(const ConfigurationSpec& configuration, ModelKind model, std::string path, Findings& findings)
       : row_(configuration),
+        model_(model),
         train_(configuration.train),
         stop_(configuration.stop),
         path_(std::move(path)),
@@ -117,6 +118,10 @@ class ConfigurationRules {
     need(!measured || train_.batch_norm == BatchNorm::kSync, {"train.shares", "train.batch_norm"},
          "statistics of a rank's own would follow the clock (expected batch_norm: sync, found local)",
          "write batch_norm: sync, or shares: equal");
+    need(!measured || !train_.micro_batch || model_ != ModelKind::kResnet18, {"train.shares", "train.micro_batch"},
+         "batch norm sees each micro-batch, and how many there are would follow the clock (expected shares: equal, "
+         "found measured)",
+         "write shares: equal, or leave out micro_batch");
   }
 
   void check_backend() {
@@ -151,6 +156,7 @@ class ConfigurationRules {
   }
 
   const ConfigurationSpec& row_;
+  ModelKind model_;
   const TrainSpec& train_;
   const StopSpec& stop_;
   std::string path_;
@@ -192,10 +198,10 @@ void check_rules(const JobSpec& job, Findings& findings) {
     ConfigurationSpec alone;
     alone.train = job.train;
     alone.stop = job.stop;
-    ConfigurationRules(alone, "", findings).check();
+    ConfigurationRules(alone, job.model.kind, "", findings).check();
   }
   for (std::size_t i = 0; i < job.configurations.size(); ++i)
-    ConfigurationRules(job.configurations[i], fmt::format("configurations[{}]", i), findings).check();
+    ConfigurationRules(job.configurations[i], job.model.kind, fmt::format("configurations[{}]", i), findings).check();
 }
 
 }  // namespace regatta

@@ -177,7 +177,10 @@ TEST(Agreement, BatchNormSeesThePiecesThatMemoryLeft) {
       EXPECT_EQ(found.result, AgreementResult::kAgree) << found.detail;
     } else {
       EXPECT_EQ(found.result, AgreementResult::kNotComparable);
-      EXPECT_EQ(found.detail, "two-ranks: train.micro_batch differs, and batch norm sees its parts");
+      EXPECT_EQ(found.detail, "two-ranks: what train.micro_batch computes at once differs, and batch norm sees it");
+      runs[0].attempts[0].start->micro_batch = 32;
+      runs[1].ranks = runs[0].ranks + 1;
+      EXPECT_EQ(agreement({&runs[0], &runs[1]}).result, AgreementResult::kNotComparable) << "of a larger share";
     }
   }
 }

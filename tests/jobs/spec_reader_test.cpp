@@ -125,6 +125,19 @@ TEST(SpecReader, CpuRanksBesideGpusGoByMeasuredSpeed) {
   EXPECT_EQ(job.configurations[0].world_size(), 8);
 }
 
+TEST(SpecReader, MeasuredSharesOfPiecesThatBatchNormSeesAreRefused) {
+  const auto with = [](const std::string& model, const std::string& train, const std::string& row) {
+    return read("name: a\nmodel: {kind: " + model + "}\ndata: {format: idx, path: mnist}\ntrain: {batch: 8" + train +
+                "}\nstop: {epochs: 1}\nconfigurations: [{name: a, ranks: 2" + row + "}]\n");
+  };
+  EXPECT_THAT(
+      [&] { with("resnet18", ", micro_batch: 4, shares: measured", ""); },
+      testing::ThrowsMessage<ConfigError>(testing::HasSubstr("train.shares: batch norm sees each micro-batch")));
+  EXPECT_NO_THROW(with("mlp", ", micro_batch: 4, shares: measured", "")) << "the sums are the same";
+  const JobSpec mixed = with("resnet18", ", micro_batch: auto", ", backend: nccl, cpu_ranks: 6");
+  EXPECT_EQ(mixed.configurations.at(0).train.shares, ShareRule::kEqual) << "the only ones";
+}
+
 TEST(SpecReader, SharesAreTheConfigurationsToo) {
   const JobSpec job = read(
       "name: a\nmodel: {kind: mlp}\ndata: {format: idx, path: ../mnist}\ntrain: {batch: 8, shares: measured}\n"
