@@ -11,7 +11,8 @@ namespace regatta {
 
 namespace {
 
-constexpr int kMostCores = 65'536;                    // jobs/SCHEMA.md
+constexpr int kMostCores = 65'536, kMostGpus = 1'024;  // jobs/SCHEMA.md
+constexpr double kLeastSecondsPerSample = 1e-12, kMostSecondsPerSample = 1e9, kMostJoules = 1e15;
 constexpr auto kClockStep = std::chrono::seconds(1);  // time daemons may set a clock back, by less than this
 
 void expect_name(const char* key, const std::string& found) {
@@ -47,11 +48,25 @@ class JournalRules {
       json_bad("ranks", fmt::format("{}, as the plan says", plan_.placement.ranks), std::to_string(start.ranks.size()));
     expect_at_most("threads", kMostThreads, start.threads);
     expect_seconds("startup_s", start.startup_s);
+    if (start.micro_batch && *start.micro_batch < 1)
+      json_bad("micro_batch", "at least 1", std::to_string(*start.micro_batch));
   }
 
   void check_shares(const record::Shares& shares) {
     if (shares.weights.size() != static_cast<std::size_t>(plan_.placement.ranks))
       json_bad("weights", fmt::format("{}, one a rank", plan_.placement.ranks), std::to_string(shares.weights.size()));
+    const auto positive = [](std::int64_t weight) { return weight > 0; };
+    if (std::none_of(shares.weights.begin(), shares.weights.end(), positive))
+      json_bad("weights", "one above 0", "none");
+    if (shares.from_epoch < std::max(1, last_epoch_) || shares.from_step < last_shares_step_)
+      json_bad("from_step",
+               fmt::format("step {} or a later one, of epoch {} or a later one", last_shares_step_,
+                           std::max(1, last_epoch_)),
+               fmt::format("step {} of epoch {}", shares.from_step, shares.from_epoch));
+    last_shares_step_ = shares.from_step;
+    for (const double seconds : shares.seconds_per_sample)
+      if (seconds != 0 && !(seconds >= kLeastSecondsPerSample && seconds <= kMostSecondsPerSample))
+        json_bad("seconds_per_sample", "0, or 1e-12 to 1e9", fmt::format("{}", seconds));
   }
 
   /// Epochs count up by one; an attempt begins where an earlier one may have left a checkpoint.
@@ -65,6 +80,10 @@ class JournalRules {
     if (epoch.samples < 0) json_bad("samples", "at least 0", std::to_string(epoch.samples));
     expect_seconds("wall_s", epoch.wall_s);
     expect_seconds("train_s", epoch.train_s);
+    if (epoch.energy_j.is_object()) {
+      const double joules = json_get<double>(epoch.energy_j, "value");
+      if (!(joules >= 0 && joules <= kMostJoules)) json_bad("energy_j.value", "0 to 1e15 J", fmt::format("{}", joules));
+    }
     for (std::size_t phase = 0; phase < kPhases; ++phase)
       expect_seconds(std::string("seconds.") + to_text(static_cast<Phase>(phase)), epoch.seconds.values[phase]);
   }
@@ -73,6 +92,7 @@ class JournalRules {
   int epochs_before_;
   std::optional<Timestamp> first_, last_;
   int last_epoch_ = 0;
+  std::int64_t last_shares_step_ = 0;
 };
 
 }  // namespace
@@ -85,6 +105,7 @@ void check_imported_plan(const Plan& plan) {
   expect_at_most("placement.ranks", kMostRanks, plan.placement.ranks);
   expect_at_most("placement.threads", kMostThreads, plan.placement.threads);
   expect_at_most("placement.cores_per_node", kMostCores, plan.placement.cores_per_node);
+  expect_at_most("placement.gpus_per_node", kMostGpus, plan.placement.gpus_per_node);
   if (plan.price && (plan.price->usd_per_node_hour < NanoUsd{} || plan.price->usd_per_node_hour > kMostUsdPerNodeHour))
     json_bad("price.usd_per_node_hour", "0 to " + to_decimal(kMostUsdPerNodeHour) + " USD",
              to_decimal(plan.price->usd_per_node_hour));

@@ -44,6 +44,11 @@ void paths(const Json& json, const std::string& at, std::set<std::string>& found
     for (const auto& item : json) paths(item, at + "[]", found);
 }
 
+record::Shares shares_record(const Json& plan, std::int64_t weight, std::int64_t from_step) {
+  const auto ranks = plan["placement"]["ranks"].get<std::size_t>();
+  return {.from_epoch = 1, .from_step = from_step, .weights = std::vector<std::int64_t>(ranks, weight)};
+}
+
 class ImportTest : public testing::Test {
  protected:
   RunState imported(const std::optional<Price>& price = sample_price()) {
@@ -245,6 +250,34 @@ INSTANTIATE_TEST_SUITE_P(
         Nonsense{"MoreRanksThanPlanned",
                  [](Json&, Lines& lines) { record_at<record::Start>(lines, 0).ranks.resize(3); },
                  "line 1: ranks: expected 1, as the plan says, found 3"},
+        Nonsense{"SharesOfNobody",
+                 [](Json& plan, Lines& lines) {
+                   lines.insert(lines.begin() + 1, {shares_record(plan, 0, 0), at(4)});
+                 },
+                 "line 2: weights: expected one above 0"},
+        Nonsense{"SharesThatRunBack",
+                 [](Json& plan, Lines& lines) {
+                   lines.insert(lines.begin() + 1, {shares_record(plan, 1, 50), at(4)});
+                   lines.insert(lines.begin() + 2, {shares_record(plan, 1, 3), at(4)});
+                 },
+                 "line 3: from_step: expected step 50 or a later one"},
+        Nonsense{"SharesOfNoTime",
+                 [](Json& plan, Lines& lines) {
+                   record::Shares shares = shares_record(plan, 1, 0);
+                   shares.seconds_per_sample.assign(shares.weights.size(), 1e300);
+                   lines.insert(lines.begin() + 1, {shares, at(4)});
+                 },
+                 "line 2: seconds_per_sample: expected 0, or 1e-12 to 1e9"},
+        Nonsense{"EnergyBelowNothing",
+                 [](Json&, Lines& lines) {
+                   record_at<record::Epoch>(lines, 1).energy_j = {
+                       {"value", -5}, {"kind", "measured"}, {"error_pct", 5}, {"source", "RAPL"}};
+                 },
+                 "line 2: energy_j.value: expected 0 to 1e15 J"},
+        Nonsense{"PiecesOfNoSample", [](Json&, Lines& lines) { record_at<record::Start>(lines, 0).micro_batch = -7; },
+                 "line 1: micro_batch: expected at least 1"},
+        Nonsense{"GpusBeyondTheSchema", [](Json& plan, Lines&) { plan["placement"]["gpus_per_node"] = 1'025; },
+                 "placement.gpus_per_node: expected at most 1024"},
         Nonsense{"ThreadsBeyondTheSchema", [](Json& plan, Lines&) { plan["placement"]["threads"] = 4'097; },
                  "threads: expected "},
         Nonsense{"PriceBeyondReason",
