@@ -1,7 +1,6 @@
 // What lies on the two streams in a step of two buckets; the host only puts it there, and is a step ahead:
 //
-//   compute   backward.. gather 0 .. backward.. gather 1   votes           mean, rule 0   mean, rule 1   forward of the
-//   next
+//   compute   backward.. gather 0 .. backward.. gather 1   votes           mean, rule 0   mean, rule 1   forward..
 //                              | gathered            |         | written   ^ summed       ^
 //                              v                     v         v           |              |
 //   exchange                   sum 0                 sum 1     sum of votes

@@ -20,6 +20,7 @@ MODELS = ["mlp", "cnn", "resnet18", "lstm"]
 CORES = len(os.sched_getaffinity(0))
 FP64_LIMIT = 1e-8
 END_WITHIN_S = 15
+SPREADS_APART = 4  # means of three seeds, by the larger standard deviation
 
 
 def say(*words):
@@ -173,9 +174,11 @@ def seeds(_):
             "  ".join(f"{row} seed {seed}" for row, seed in sorted(losses)) + "  spread cpu  spread gpu  means apart")
         for epoch in range(3):
             by_row = {row: [losses[row, seed][epoch] for seed in (1, 2, 3)] for row in ("cpu", "gpu")}
+            spread = {row: statistics.stdev(by_row[row]) for row in by_row}
+            apart = abs(statistics.mean(by_row["cpu"]) - statistics.mean(by_row["gpu"]))
+            good &= apart <= SPREADS_APART * max(spread.values())
             say(f"  {epoch + 1:5}  " + "  ".join(f"{losses[key][epoch]:10.5f}" for key in sorted(losses)) +
-                "".join(f"  {statistics.stdev(by_row[row]):10.2g}" for row in ("cpu", "gpu")) +
-                f"  {abs(statistics.mean(by_row['cpu']) - statistics.mean(by_row['gpu'])):10.2g}")
+                "".join(f"  {spread[row]:10.2g}" for row in ("cpu", "gpu")) + f"  {apart:10.2g}")
     return good
 
 
@@ -244,7 +247,11 @@ def endless(home, environment=None):
 
 
 def ended_within(process, since, words):
-    text = process.communicate(timeout=120)[0]
+    try:
+        text = process.communicate(timeout=120)[0]
+    except subprocess.TimeoutExpired:  # or it would train on
+        process.terminate()
+        text = process.communicate()[0]
     took = time.monotonic() - since
     said = bool(re.search(words, text))
     say(f"  ended with {process.returncode} after {took:.1f} s, limit {END_WITHIN_S} s; the words are "
