@@ -60,6 +60,7 @@ class Worker {
       : options_(options),
         leave_now_(leave_now),
         cuda_(cuda),
+        gpus_(cuda.report()),
         wraps_(wraps),
         launched_(!variables.launcher.empty()),
         log_(log),
@@ -88,11 +89,9 @@ class Worker {
       if (record_) record_->close_failed(error.exit_code(), error.what());
       return error.exit_code();
     } catch (...) {
-      const Failure failure = current_failure();
-      log_.error(failure.message);
-      if (record_) record_->close_failed(failure.code, failure.message);
+      const ExitCode code = record_failure();
       ranks_.abandon();
-      return failure.code;
+      return code;
     }
   }
 
@@ -117,7 +116,7 @@ class Worker {
   /// Rank 0 reads or makes the plan; everybody gets it.
   void get_plan() {
     std::vector<RankSite> sites;
-    const int own_gpus = cuda_.plugin ? static_cast<int>(cuda_.report().devices.size()) : 0;
+    const int own_gpus = static_cast<int>(gpus_.devices.size());
     if (options_.job)
       for (const auto& text : ranks_.gather(encode_site(this_site(own_gpus)))) sites.push_back(decode_site(text));
     std::optional<HandJob> by_hand;
@@ -169,7 +168,7 @@ class Worker {
   std::vector<std::string> devices_of_host() const {
     if (plan_.placement.backend != Backend::kNccl) return {};
     std::vector<std::string> ids;
-    for (const GpuDevice& device : cuda_.report().devices)
+    for (const GpuDevice& device : gpus_.devices)
       if (std::cmp_less(ids.size(), gpu_ranks_here(plan_.placement))) ids.push_back(device.pci_bus_id);
     return ids;
   }
@@ -187,7 +186,7 @@ class Worker {
     const int here = gpu_ranks_here(plan.placement);
     if (here == 0) return;
     const GpuDemand demand{.ranks = here, .may_share = true};  // the coordinator has asked the pool
-    if (const auto why = gpu_refusal(demand, cuda_.report(), pci_gpus()); !why.empty())
+    if (const auto why = gpu_refusal(demand, gpus_, pci_gpus()); !why.empty())
       throw ConfigError("backend nccl on " + host_name() + ": " + why);
   }
 
@@ -269,19 +268,19 @@ class Worker {
     } catch (const AgreedError&) {
       throw;
     } catch (...) {
-      leave_at_once();
+      // To unwind is to give back memory that streams of a device in trouble have used; c10 asks it about them, and its
+      // answer is an exception where none may be thrown: this process would end without its words.
+      leave_now_(record_failure());
       throw;
     }
   }
 
-  /// For an error beside a device, in a catch block. To unwind is to give back memory that streams of a device in
-  /// trouble have used; c10 asks it about them, and its answer is an exception where none may be thrown: this process
-  /// would end without its words.
-  void leave_at_once() {
+  /// In a catch block: what this rank alone has met, in its log and in the attempt's record.
+  ExitCode record_failure() {
     const Failure failure = current_failure();
     log_.error(failure.message);
     if (record_) record_->close_failed(failure.code, failure.message);
-    leave_now_(failure.code);
+    return failure.code;
   }
 
   /// What this rank exchanges on, where the plan has ranks on GPUs. Collective.
@@ -298,7 +297,7 @@ class Worker {
   /// Collective over `ranks`, which have a GPU each.
   std::unique_ptr<Device> open_gpu(RankContext& ranks) {
     if (wraps_.device) return wraps_.device(ranks);
-    const auto gpus = static_cast<int>(cuda_.report().devices.size());
+    const auto gpus = static_cast<int>(gpus_.devices.size());
     return cuda_.plugin->table().open_device(ranks.local_rank() % gpus, ranks,
                                              [this](const char* what, const std::function<bool()>& done) {
                                                const WatchedWait wait(watchdog_, what, WaitKind::kPolling);
@@ -502,6 +501,7 @@ class Worker {
   const WorkerOptions& options_;
   const LeaveNow& leave_now_;
   const LoadedCuda& cuda_;
+  const GpuReport gpus_;  // the driver is asked once
   const WorkerWraps& wraps_;
   const bool launched_;
   RankLog& log_;
