@@ -13,6 +13,7 @@
 #include <set>
 #include <utility>
 
+#include "tests/mpi/passing_device.hpp"
 #include "tests/mpi/small_model.hpp"
 #include "tests/support/process.hpp"
 #include "worker/bridge_device.hpp"
@@ -28,6 +29,7 @@ using test::host_sums;
 using test::LateDevice;
 using test::LateOptions;
 using test::MadeExchanger;
+using test::PassingDevice;
 using test::SmallModel;
 using test::world;
 
@@ -35,44 +37,33 @@ constexpr int kNone = -1, kTrained = 3;
 
 /// Passes on everything but one wait: a stream's for an event, or the host's for what was copied to it or for the
 /// compute stream. At other events the host only looks, to say which bucket it waits for: such looks are no waits.
-class WithoutAWait final : public Device {
+class WithoutAWait final : public PassingDevice {
  public:
-  WithoutAWait(Device& device, int left_out) : device_(device), left_out_(left_out) {}
+  WithoutAWait(Device& device, int left_out) : PassingDevice(device), left_out_(left_out) {}
 
-  const char* name() const override { return device_.name(); }
-  c10::Device where() const override { return device_.where(); }
-  at::Tensor memory(std::int64_t count, at::ScalarType type) override { return device_.memory(count, type); }
   at::Tensor host_memory(std::int64_t count, at::ScalarType type) override {
-    at::Tensor made = device_.host_memory(count, type);
+    at::Tensor made = PassingDevice::host_memory(count, type);
     host_memory_.insert(made.storage().data());
     return made;
   }
-  void launch(Stream stream, std::function<void()> work) override { device_.launch(stream, std::move(work)); }
   void copy(Stream stream, const at::Tensor& to, const at::Tensor& from) override {
     if (host_memory_.contains(to.storage().data())) copied_to_host_ = true;
-    device_.copy(stream, to, from);
+    PassingDevice::copy(stream, to, from);
   }
-  void all_reduce_sum(const at::Tensor& values) override { device_.all_reduce_sum(values); }
-  void run_on_host(Stream stream, std::function<void()> work) override { device_.run_on_host(stream, std::move(work)); }
-  bool computes_here() const override { return device_.computes_here(); }
-  Event make_event() override { return device_.make_event(); }
-  Event make_timed_event() override { return device_.make_timed_event(); }
-  double seconds_between(Event from, Event to) override { return device_.seconds_between(from, to); }
   void record(Event event, Stream stream) override {
     host_waits_.erase(event.number);
     if (stream == Stream::kCompute || std::exchange(copied_to_host_, false)) host_waits_[event.number] = {};
-    device_.record(event, stream);
+    PassingDevice::record(event, stream);
   }
   void wait(Stream stream, Event event) override {
-    if (count(stream == Stream::kCompute ? "compute" : "exchange", event)) device_.wait(stream, event);
+    if (count(stream == Stream::kCompute ? "compute" : "exchange", event)) PassingDevice::wait(stream, event);
   }
   bool is_complete(Event event) override {
     const auto wait = host_waits_.find(event.number);
-    if (wait == host_waits_.end()) return device_.is_complete(event);
+    if (wait == host_waits_.end()) return PassingDevice::is_complete(event);
     if (!wait->second) wait->second = count("host", event);
-    return !*wait->second || device_.is_complete(event);
+    return !*wait->second || PassingDevice::is_complete(event);
   }
-  void abort() override { device_.abort(); }
 
   /// By order: "compute for event 3".
   const std::vector<std::string>& waits() const { return waits_; }
@@ -84,7 +75,6 @@ class WithoutAWait final : public Device {
     return static_cast<int>(waits_.size()) - 1 != left_out_;
   }
 
-  Device& device_;
   int left_out_;
   std::vector<std::string> waits_;
   std::set<const void*> host_memory_;

@@ -13,6 +13,7 @@
 #include "common/error.hpp"
 #include "common/hash.hpp"
 #include "common/host.hpp"
+#include "tests/mpi/passing_device.hpp"
 #include "tests/mpi/small_model.hpp"
 #include "worker/bridge_device.hpp"
 #include "worker/device_exchanger.hpp"
@@ -30,6 +31,7 @@ using test::LateDevice;
 using test::LateOptions;
 using test::MadeExchanger;
 using test::MixedWorld;
+using test::PassingDevice;
 using test::Rule;
 using test::SmallModel;
 using test::world;
@@ -94,42 +96,19 @@ TEST_P(MixedAgainstMpi, HasTheSameBitsOnBothKindsOfRank) {
 INSTANTIATE_TEST_SUITE_P(Rules, MixedAgainstMpi, testing::ValuesIn(test::rules()),
                          [](const auto& tested) { return tested.param.name; });
 
-class Forwarding : public Device {
- public:
-  explicit Forwarding(Device& device) : device_(device) {}
-  const char* name() const override { return device_.name(); }
-  c10::Device where() const override { return device_.where(); }
-  at::Tensor memory(std::int64_t count, at::ScalarType type) override { return device_.memory(count, type); }
-  at::Tensor host_memory(std::int64_t count, at::ScalarType type) override { return device_.host_memory(count, type); }
-  void launch(Stream stream, std::function<void()> work) override { device_.launch(stream, std::move(work)); }
-  void copy(Stream stream, const at::Tensor& to, const at::Tensor& from) override { device_.copy(stream, to, from); }
-  void all_reduce_sum(const at::Tensor& values) override { device_.all_reduce_sum(values); }
-  void run_on_host(Stream stream, std::function<void()> work) override { device_.run_on_host(stream, std::move(work)); }
-  Event make_event() override { return device_.make_event(); }
-  Event make_timed_event() override { return device_.make_timed_event(); }
-  double seconds_between(Event from, Event to) override { return device_.seconds_between(from, to); }
-  void record(Event event, Stream stream) override { device_.record(event, stream); }
-  void wait(Stream stream, Event event) override { device_.wait(stream, event); }
-  bool is_complete(Event event) override { return device_.is_complete(event); }
-  void abort() override { device_.abort(); }
-
- private:
-  Device& device_;
-};
-
 /// Work for the host is done at once, whatever the stream has come to.
-class HostTooEarly final : public Forwarding {
+class HostTooEarly final : public PassingDevice {
  public:
-  using Forwarding::Forwarding;
+  using PassingDevice::PassingDevice;
   void run_on_host(Stream, std::function<void()> work) override { work(); }
 };
 
 /// Stages floats in memory that cannot be summed over MPI.
-class BadStaging final : public Forwarding {
+class BadStaging final : public PassingDevice {
  public:
-  using Forwarding::Forwarding;
+  using PassingDevice::PassingDevice;
   at::Tensor host_memory(std::int64_t count, at::ScalarType type) override {
-    return Forwarding::host_memory(count, type == at::kFloat ? at::kBFloat16 : type);
+    return PassingDevice::host_memory(count, type == at::kFloat ? at::kBFloat16 : type);
   }
 };
 
