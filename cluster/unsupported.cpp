@@ -15,7 +15,7 @@ std::vector<Diagnostic> unsupported(const ClusterSpec& cluster) {
         findings.add(path, fmt::format("not in this version (expected {}, found {})", instead, found),
                      "write " + instead + ", or leave the key out; jobs/SCHEMA.md says what this version does");
     };
-    note("launcher", pool.launcher != LauncherKind::kLocal, to_text(pool.launcher), "local");
+    note("launcher", pool.launcher == LauncherKind::kSlurm, to_text(pool.launcher), "local or ssh");
   }
   return findings.sorted();
 }

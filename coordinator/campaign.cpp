@@ -16,6 +16,7 @@ struct PlannedRun {
   Plan plan;
   int order = 0;
   std::filesystem::path folder;
+  PoolSpec pool;
   std::string refused;  ///< why it is not launched; empty: it is
 };
 
@@ -25,8 +26,8 @@ std::vector<PlannedRun> plan_all(const Preparation& preparation, const Compariso
   for (int repeat = 1; repeat <= preparation.job.repeats; ++repeat) {
     for (const auto& row : preparation.rows) {
       const RunId id = new_run_id();
-      runs.push_back(
-          {plan_run(preparation, row, id, comparison, repeat), row.order, home / "runs" / id.value, row.refused});
+      runs.push_back({plan_run(preparation, row, id, comparison, repeat), row.order, home / "runs" / id.value, row.pool,
+                      row.refused});
     }
   }
   return runs;
@@ -101,7 +102,7 @@ CampaignResult run_campaign(const Preparation& preparation, const std::vector<st
       continue;
     }
     const Quiet quiet(slots, run.plan);
-    const RunState ended = supervise(run.plan, run.folder, preparation.job_text, parts);
+    const RunState ended = supervise(run.plan, run.pool, run.folder, preparation.job_text, parts);
     if (quiet.broken()) {
       parts.ledger.append({{.at = wall_now(),
                             .run_id = run.plan.run.value,

@@ -28,7 +28,7 @@ Sketch sketch_of(const Preparation& preparation, const PlannedRow& row, const st
                  const std::filesystem::path& worker) {
   Sketch sketch{.plan = plan_run(preparation, row, RunId{kRunId}, {}, 1)};
   const Placement& place = sketch.plan.placement;
-  sketch.argv = attempt_command(sketch.plan, home / "runs" / kRunId, worker);
+  sketch.argv = launch_command(row.pool, attempt_launch(sketch.plan, home / "runs" / kRunId, worker));
   sketch.hourly = holding_cost(
       row.price, {place.nodes, place.ranks, place.threads, place.cores_per_node, place.gpus_per_node, place.cpu_ranks},
       std::chrono::hours(1));
@@ -41,7 +41,8 @@ Sketch sketch_of(const Preparation& preparation, const PlannedRow& row, const st
 std::string cores_text(const Placement& place) {
   if (place.cores.empty()) return "not pinned";
   std::vector<std::string> ranks;
-  for (const auto& cores : place.cores) ranks.push_back(cores.empty() ? "any" : fmt::format("{}", fmt::join(cores, "+")));
+  for (const auto& cores : place.cores)
+    ranks.push_back(cores.empty() ? "any" : fmt::format("{}", fmt::join(cores, "+")));
   return "cores " + fmt::format("{}", fmt::join(ranks, " | "));
 }
 

@@ -169,7 +169,7 @@ PlannedRow plan_row(const JobSpec& job, int order, const ClusterSpec& cluster, c
   };
   PlannedRow row{.configuration = configuration,
                  .order = order,
-                 .launcher = pool->launcher,
+                 .pool = *pool,
                  .capacity = capacity,
                  .price = pool->price ? *pool->price : assumed(),
                  .power = pool->power};

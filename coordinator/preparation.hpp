@@ -27,7 +27,7 @@ struct RunOptions {
 struct PlannedRow {
   ConfigurationSpec configuration;
   int order = 0;
-  LauncherKind launcher = LauncherKind::kLocal;
+  PoolSpec pool;
   PoolCapacity capacity;
   std::vector<Way> ways;                 ///< to try; empty: nothing is `auto`
   std::optional<Choice> choice;          ///< among them

@@ -4,7 +4,6 @@
 #include <chrono>
 #include <thread>
 
-#include "cluster/launcher.hpp"
 #include "common/files.hpp"
 #include "coordinator/exit_message.hpp"
 #include "coordinator/ingest.hpp"
@@ -34,11 +33,13 @@ struct Ending {
 
 class Attempt {
  public:
-  Attempt(const Plan& plan, const fs::path& run_dir, const SupervisorParts& parts)
+  Attempt(const Plan& plan, const PoolSpec& pool, const fs::path& run_dir, const SupervisorParts& parts)
       : plan_(plan),
+        pool_(pool),
         parts_(parts),
         folder_(attempt_folder(run_dir, plan.attempt)),
-        argv_(attempt_command(plan, run_dir, parts.worker)),
+        request_(attempt_launch(plan, run_dir, parts.worker)),
+        argv_(launch_command(pool, request_)),
         journal_(folder_ / "journal.jsonl", plan.run, plan.attempt),
         progress_(plan) {
     vitals_.deadline_s = plan.training.train.deadline_s;
@@ -60,8 +61,8 @@ class Attempt {
     launched_at_ = wall_now();
     vitals_.launched = vitals_.last_sign = std::chrono::steady_clock::now();
     try {
-      LocalProcess ranks(argv_, folder_ / "launch.log");
-      record_exit(follow(ranks));
+      const auto ranks = launch(pool_, request_, folder_ / "launch.log");
+      record_exit(follow(*ranks));
     } catch (const LaunchError& error) {
       record("exit", {{"code", 127},  // the shell's code for a command that is not there
                       {"signal", nullptr},
@@ -91,7 +92,7 @@ class Attempt {
     }
   }
 
-  Ending follow(LocalProcess& ranks) {
+  Ending follow(Launch& ranks) {
     for (;;) {
       parts_.reactor.wait(kTick);
       // Asked before reading: once the ranks are gone, what is read is all there will ever be.
@@ -122,7 +123,7 @@ class Attempt {
     }
   }
 
-  static ExitStatus kill(LocalProcess& ranks) {
+  static ExitStatus kill(Launch& ranks) {
     ranks.kill();
     const auto limit = std::chrono::steady_clock::now() + kReapLimit;
     for (;;) {
@@ -195,8 +196,10 @@ class Attempt {
   }
 
   const Plan& plan_;
+  const PoolSpec& pool_;
   SupervisorParts parts_;
   fs::path folder_;
+  LaunchRequest request_;
   std::vector<std::string> argv_;
   JournalFollower journal_;
   RunProgress progress_;
@@ -209,8 +212,9 @@ class Attempt {
 
 }  // namespace
 
-RunState supervise(const Plan& plan, const fs::path& run_dir, const std::string& job_text, SupervisorParts parts) {
-  Attempt attempt(plan, run_dir, parts);
+RunState supervise(const Plan& plan, const PoolSpec& pool, const fs::path& run_dir, const std::string& job_text,
+                   SupervisorParts parts) {
+  Attempt attempt(plan, pool, run_dir, parts);
   attempt.prepare(run_dir, job_text);
   attempt.run();
   parts.ledger.append({end_event(run_state(parts.ledger, plan.run), wall_now())}, parts.owner);
@@ -225,12 +229,13 @@ RunState run_state(const Ledger& ledger, const RunId& run) {
   return found->second;
 }
 
-std::vector<std::string> attempt_command(const Plan& plan, const fs::path& run_dir, const fs::path& worker) {
-  return local_command({.worker = worker,
-                        .plan = attempt_folder(run_dir, plan.attempt) / "plan.json",
-                        .run_dir = run_dir,
-                        .ranks = plan.placement.ranks,
-                        .contended = plan.placement.contended});
+LaunchRequest attempt_launch(const Plan& plan, const fs::path& run_dir, const fs::path& worker) {
+  return {.worker = worker,
+          .plan = attempt_folder(run_dir, plan.attempt) / "plan.json",
+          .run_dir = run_dir,
+          .ranks = plan.placement.ranks,
+          .ranks_by_node = ranks_by_node(plan.placement),
+          .contended = plan.placement.contended};
 }
 
 }  // namespace regatta

@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <string>
 
+#include "cluster/launcher.hpp"
 #include "coordinator/ledger.hpp"
 #include "coordinator/progress.hpp"
 #include "coordinator/reactor.hpp"
@@ -24,14 +25,14 @@ struct SupervisorParts {
 /// gone, and the ledger has the launch, every journal line, the exit and the end. Main thread only. What goes wrong
 /// with the ranks is recorded and returned, not thrown; IoError when ledger or run folder cannot be written (the ranks
 /// are killed).
-RunState supervise(const Plan& plan, const std::filesystem::path& run_dir, const std::string& job_text,
-                   SupervisorParts parts);
+RunState supervise(const Plan& plan, const PoolSpec& pool, const std::filesystem::path& run_dir,
+                   const std::string& job_text, SupervisorParts parts);
 
 /// The run as the ledger tells it now.
 RunState run_state(const Ledger& ledger, const RunId& run);
 
-/// The command line of an attempt.
-std::vector<std::string> attempt_command(const Plan& plan, const std::filesystem::path& run_dir,
-                                         const std::filesystem::path& worker);
+/// What the launcher of an attempt is asked for.
+LaunchRequest attempt_launch(const Plan& plan, const std::filesystem::path& run_dir,
+                             const std::filesystem::path& worker);
 
 }  // namespace regatta

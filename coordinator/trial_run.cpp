@@ -2,7 +2,6 @@
 
 #include <chrono>
 
-#include "cluster/launcher.hpp"
 #include "common/overloaded.hpp"
 #include "coordinator/exit_message.hpp"
 #include "coordinator/ingest.hpp"
@@ -43,7 +42,7 @@ class TrialRun {
     vitals_.data_bytes = plan.dataset.bytes_to_decode();
   }
 
-  TrialOutcome follow(LocalProcess& ranks, Reactor& reactor) {
+  TrialOutcome follow(Launch& ranks, Reactor& reactor) {
     vitals_.launched = vitals_.last_sign = std::chrono::steady_clock::now();
     for (;;) {
       reactor.wait(kTrialTick);
@@ -92,15 +91,16 @@ class TrialRun {
 
 }  // namespace
 
-TrialOutcome run_trial(const Plan& plan, const fs::path& folder, const fs::path& worker, Reactor& reactor) {
+TrialOutcome run_trial(const Plan& plan, const PoolSpec& pool, const fs::path& folder, const fs::path& worker,
+                       Reactor& reactor) {
   const ScratchFolder scratch(folder);
   const fs::path attempt = attempt_folder(folder, plan.attempt);
   fs::create_directories(attempt);
   write_plan(plan, attempt);
   TrialRun trial(plan, folder);
   try {
-    LocalProcess ranks(attempt_command(plan, folder, worker), attempt / "launch.log");
-    return trial.follow(ranks, reactor);
+    const auto ranks = launch(pool, attempt_launch(plan, folder, worker), attempt / "launch.log");
+    return trial.follow(*ranks, reactor);
   } catch (const Error& error) {  // not launched, or a journal that cannot be read
     return {.failure = error.what()};
   }

@@ -17,10 +17,10 @@ struct TrialOutcome {
   bool interrupted = false;
 };
 
-/// Launches `plan`, which has `trial`, in `folder`, which is removed afterwards. The ranks are gone when it returns,
-/// also after an interrupt, which ends them at once. What goes wrong with them is returned; throws IoError for a folder
-/// that cannot be written. Main thread only.
-TrialOutcome run_trial(const Plan& plan, const std::filesystem::path& folder, const std::filesystem::path& worker,
-                       Reactor& reactor);
+/// Launches `plan`, which has `trial`, on `pool` in `folder`, which is removed afterwards. The ranks are gone when it
+/// returns, also after an interrupt, which ends them at once. What goes wrong with them is returned; throws IoError for
+/// a folder that cannot be written. Main thread only.
+TrialOutcome run_trial(const Plan& plan, const PoolSpec& pool, const std::filesystem::path& folder,
+                       const std::filesystem::path& worker, Reactor& reactor);
 
 }  // namespace regatta

@@ -109,7 +109,7 @@ class Tuner {
     plan.training.train.evaluate = Evaluate::kNever;
     plan.training.stop = {.epochs = plan.training.stop.epochs};  // schedules need to know it
     plan.price.reset();
-    const TrialOutcome outcome = run_trial(plan, parts_.home / "trials" / id.value, parts_.worker, parts_.reactor);
+    const TrialOutcome outcome = run_trial(plan, row_.pool, parts_.home / "trials" / id.value, parts_.worker, parts_.reactor);
     interrupted_ |= outcome.interrupted;
     if (trial.rounds_s.empty()) trial.failure = outcome.failure;  // one good round is enough
     if (outcome.failure.empty())

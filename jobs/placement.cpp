@@ -101,6 +101,12 @@ int threads_of(const Placement& placement, int rank) {
   return placement.cpu_ranks > 0 && is_gpu_rank(placement, rank) ? 1 : placement.threads;
 }
 
+std::vector<int> ranks_by_node(const Placement& placement) {
+  std::vector<int> ranks(static_cast<std::size_t>(placement.nodes), placement.ranks / placement.nodes);
+  for (int node = 0; node < placement.ranks % placement.nodes; ++node) ++ranks[static_cast<std::size_t>(node)];
+  return ranks;
+}
+
 Placement place(const JobSpec& job, const ConfigurationSpec& configuration, const PoolCapacity& pool) {
   REGATTA_ENSURE(configuration.pool == pool.name, "a configuration placed in another pool");
   REGATTA_ENSURE(configuration.threads >= 1 && pool.nodes >= 1 && pool.cores_per_node >= 1,

@@ -28,6 +28,9 @@ bool is_gpu_rank(const Placement& placement, int rank);
 /// One for a rank on a GPU that has CPU ranks beside it, which only launches; else the placement's.
 int threads_of(const Placement& placement, int rank);
 
+/// How many ranks each node has, in order; the first ones one more where they do not come out even.
+std::vector<int> ranks_by_node(const Placement& placement);
+
 /// What a pool offers, as far as planning is concerned.
 struct PoolCapacity {
   std::string name;

@@ -68,10 +68,8 @@ const Mistake kMistakes[] = {
 };
 
 const Mistake kLater[] = {
-    {"LaterSsh", kLauncher, "    launcher: ssh\n    hosts: [n1]", "3:5", "pools.here.launcher", "expected local", "ssh",
-     "write local"},
-    {"LaterSlurm", kLauncher, "    launcher: slurm", "3:5", "pools.here.launcher", "expected local", "slurm",
-     "write local"},
+    {"LaterSlurm", kLauncher, "    launcher: slurm", "3:5", "pools.here.launcher", "expected local or ssh", "slurm",
+     "write local or ssh"},
 };
 
 }  // namespace

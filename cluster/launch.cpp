@@ -1,0 +1,22 @@
+#include "cluster/launcher.hpp"
+#include "common/error.hpp"
+
+namespace regatta {
+
+std::vector<std::string> launch_command(const PoolSpec& pool, const LaunchRequest& request) {
+  switch (pool.launcher) {
+    case LauncherKind::kLocal:
+      return local_command(request);
+    case LauncherKind::kSsh:
+      return ssh_command(pool, request);
+    case LauncherKind::kSlurm:
+      break;
+  }
+  ensure_failed("a launcher of this version", __FILE__, __LINE__, to_text(pool.launcher));
+}
+
+std::unique_ptr<Launch> launch(const PoolSpec& pool, const LaunchRequest& request, const std::filesystem::path& log) {
+  return std::make_unique<LocalProcess>(launch_command(pool, request), log);
+}
+
+}  // namespace regatta
