@@ -53,6 +53,8 @@ PartTimes attribute(const AttemptTime& attempt) {
   const std::int64_t held = std::max<std::int64_t>(attempt.held.count(), 0);
   parts[kStartup] = std::clamp<std::int64_t>(attempt.startup.count(), 0, held);
   std::int64_t left = held - parts[kStartup];
+  parts[kHold] = std::clamp<std::int64_t>(attempt.hold.count(), 0, left);
+  left -= parts[kHold];
   if (!attempt.finished) {
     parts[kLost] = left;
     return parts;

@@ -41,6 +41,7 @@ NanoUsd holding_cost(const Price& price, const Holding& holding, Duration held);
 struct AttemptTime {
   Duration held{0};                   ///< launch to exit (a lost one: to its last sign of life)
   Duration startup{0};                ///< launch to the journal's start line
+  Duration hold{0};                   ///< of a batch job: before its ranks began, and after they had ended
   std::vector<record::Epoch> epochs;  ///< complete and partial ones, in order
   bool finished = false;  ///< its weights were kept, also by a clean stop; false: all after startup is `lost`
 };

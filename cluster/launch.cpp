@@ -1,4 +1,6 @@
 #include "cluster/launcher.hpp"
+#include "cluster/slurm_job.hpp"
+#include "cluster/spawn.hpp"
 #include "common/error.hpp"
 
 namespace regatta {
@@ -10,12 +12,16 @@ std::vector<std::string> launch_command(const PoolSpec& pool, const LaunchReques
     case LauncherKind::kSsh:
       return ssh_command(pool, request);
     case LauncherKind::kSlurm:
-      break;
+      return slurm_command(request);
   }
   ensure_failed("a launcher of this version", __FILE__, __LINE__, to_text(pool.launcher));
 }
 
 std::unique_ptr<Launch> launch(const PoolSpec& pool, const LaunchRequest& request, const std::filesystem::path& log) {
+  if (pool.launcher == LauncherKind::kSlurm && !inside_slurm_allocation())
+    return SlurmJob::submit(request.job_name, request.plan.parent_path() / kBatchScript);
+  if (pool.launcher == LauncherKind::kSlurm)  // srun needs to know its allocation
+    return std::make_unique<LocalProcess>(launch_command(pool, request), inherited_environment(), log);
   return std::make_unique<LocalProcess>(launch_command(pool, request), log);
 }
 

@@ -3,6 +3,7 @@
 
 #include <sys/types.h>
 
+#include <chrono>
 #include <filesystem>
 #include <memory>
 #include <optional>
@@ -21,13 +22,29 @@ struct LaunchRequest {
   int ranks = 1;
   std::vector<int> ranks_by_node;  ///< of a pool with several hosts; sums to `ranks`
   bool contended = false;          ///< more ranks than cores: yield when idle
+  // Of a batch system.
+  std::string job_name;      ///< of this attempt alone
+  int threads = 1;           ///< cores a rank
+  int gpus_on_node = 0;      ///< of ranks on GPUs
+  bool whole_nodes = false;  ///< billed by the node: nobody else on it
 };
+
+/// In the attempt's folder: nobody waits for this attempt any more; a batch job that still starts ends at once.
+inline constexpr const char* kGivenUp = "given-up";
 
 /// What `launch` runs for a pool.
 std::vector<std::string> launch_command(const PoolSpec& pool, const LaunchRequest& request);
 
 /// On this host: `mpirun -np N ... regatta-worker --plan P --run-dir D`; one rank needs no mpirun.
 std::vector<std::string> local_command(const LaunchRequest& request);
+
+/// In the attempt's folder: what is submitted (slurm_script).
+inline constexpr const char* kBatchScript = "sbatch.sh";
+
+/// `sbatch --parsable SCRIPT`; within an allocation of Slurm srun itself.
+std::vector<std::string> slurm_command(const LaunchRequest& request);
+/// This process runs in an allocation (salloc, or a batch script).
+bool inside_slurm_allocation();
 
 /// The same on hosts reached by ssh, with the ranks dealt to them in order.
 std::vector<std::string> ssh_command(const PoolSpec& pool, const LaunchRequest& request);
@@ -39,6 +56,19 @@ std::string launch_script(const std::vector<std::string>& argv);
 struct ExitStatus {
   int code = 0;  ///< exit code, or 128 + signal
   std::optional<int> signal;
+  std::string why;   ///< a batch system's reason for the end ("Slurm's time limit"); empty: the code says it
+  std::string lost;  ///< nobody knows how the ranks ended, and why so; empty: they ended with `code`
+};
+
+/// A launch as its batch system sees it, by that system's clock.
+struct Allocation {
+  std::string job;    ///< its number there; empty: not known yet
+  std::string state;  ///< its word: PENDING, RUNNING, ...
+  std::string nodes;  ///< as it writes them: n[1-4]
+  std::string note;   ///< for people: why it waits, or that the system does not answer
+  bool answers = true;
+  std::optional<Timestamp> submitted, held_from, held_to;
+  bool operator==(const Allocation&) const = default;
 };
 
 /// The environment of a local launch, as NAME=VALUE: without what an outer mpirun or batch system says to its own ranks
@@ -55,6 +85,10 @@ class Launch {
   virtual void request_stop() = 0;
   /// Ends the launch and returns when nobody of it is left.
   virtual void kill() = 0;
+  /// How long after kill() poll() may go without a status.
+  virtual Duration kill_limit() const { return std::chrono::seconds(10); }
+  /// Nothing where launching is holding: without a queue.
+  virtual std::optional<Allocation> allocation() const { return {}; }
 
  protected:
   Launch() = default;
@@ -71,6 +105,9 @@ class LocalProcess final : public Launch {
  public:
   /// Output of the launcher itself goes to `log`. Throws LaunchError naming the missing program.
   LocalProcess(const std::vector<std::string>& argv, const std::filesystem::path& log);
+  /// With exactly this environment, NAME=VALUE.
+  LocalProcess(const std::vector<std::string>& argv, const std::vector<std::string>& environment,
+               const std::filesystem::path& log);
   ~LocalProcess() override;
   LocalProcess(const LocalProcess&) = delete;
   LocalProcess& operator=(const LocalProcess&) = delete;

@@ -30,12 +30,6 @@ using namespace std::chrono_literals;
 constexpr auto kGrace = 4s;
 constexpr auto kLook = 5ms;  // how often a dying process is looked at
 
-std::vector<std::string> inherited_environment() {
-  std::vector<std::string> entries;
-  for (char** entry = environ; *entry != nullptr; ++entry) entries.emplace_back(*entry);
-  return entries;
-}
-
 /// proc(5): "PID (name) state ppid pgrp session ..."; the name may hold anything, so its last ')' counts.
 bool lives_in_session(const std::string& stat, pid_t session) {
   const auto close = stat.rfind(") ");
@@ -83,6 +77,12 @@ bool look_until(Condition done, Duration deadline) {
 
 }  // namespace
 
+std::vector<std::string> inherited_environment() {
+  std::vector<std::string> entries;
+  for (char** entry = environ; *entry != nullptr; ++entry) entries.emplace_back(*entry);
+  return entries;
+}
+
 struct LocalProcess::Impl {
   pid_t pid = -1;
   std::optional<ExitStatus> status;
@@ -109,8 +109,12 @@ struct LocalProcess::Impl {
 };
 
 LocalProcess::LocalProcess(const std::vector<std::string>& argv, const fs::path& log)
+    : LocalProcess(argv, local_environment(inherited_environment(), ::geteuid() == 0), log) {}
+
+LocalProcess::LocalProcess(const std::vector<std::string>& argv, const std::vector<std::string>& environment,
+                           const fs::path& log)
     : impl_(std::make_unique<Impl>()) {
-  impl_->pid = spawn(argv, local_environment(inherited_environment(), ::geteuid() == 0), log);
+  impl_->pid = spawn(argv, environment, log);
 }
 
 LocalProcess::~LocalProcess() {

@@ -16,4 +16,7 @@ namespace regatta {
 pid_t spawn(const std::vector<std::string>& argv, const std::vector<std::string>& environment,
             const std::filesystem::path& log);
 
+/// This process's own, as NAME=VALUE.
+std::vector<std::string> inherited_environment();
+
 }  // namespace regatta

@@ -52,8 +52,6 @@ ClusterSpec read_cluster_file(const std::filesystem::path& path);
 ClusterSpec read_cluster_text(const std::string& text, const std::string& name, const std::filesystem::path& folder);
 /// No cluster file: one pool `here`, this machine, launcher local.
 ClusterSpec default_cluster();
-/// Everything written in the file that this version does not do yet, each "not in this version" with its position.
-std::vector<Diagnostic> unsupported(const ClusterSpec& cluster);
 
 /// `slot` for the pool `here`, else `node`.
 Billing default_billing(const std::string& pool);

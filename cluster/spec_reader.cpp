@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "cluster/slurm_script.hpp"
 #include "cluster/spec.hpp"
 #include "cluster/spec_words.hpp"
 #include "common/files.hpp"
@@ -102,13 +103,21 @@ void read_pool(YamlMap& map, PoolSpec& pool, const fs::path& folder, Findings& f
   if (known && ssh) hosts.required("write hosts: [n1, n2]");
   fs::path ssh_config;
   if (map.path("ssh_config", ssh_config, folder).only(ssh, "launcher: ssh").good()) pool.ssh_config = ssh_config;
-  map.text("partition", pool.partition).only(slurm, "launcher: slurm");
-  map.text("account", pool.account).only(slurm, "launcher: slurm");
-  map.text("qos", pool.qos).only(slurm, "launcher: slurm");
-  map.text("constraint", pool.constraint).only(slurm, "launcher: slurm");
-  map.text("time", pool.time).only(slurm, "launcher: slurm");
-  map.texts("extra", pool.extra).only(slurm, "launcher: slurm");
-  map.text("gres", pool.gres).only(slurm, "launcher: slurm");
+  const auto slurm_word = [&](const char* key, std::string& value) {
+    YamlField word = map.text(key, value).only(slurm, "launcher: slurm");
+    if (const std::string wrong = wrong_slurm_word(value); word.good()) word.check(wrong.empty(), wrong);
+  };
+  slurm_word("partition", pool.partition);
+  slurm_word("account", pool.account);
+  slurm_word("qos", pool.qos);
+  slurm_word("constraint", pool.constraint);
+  slurm_word("time", pool.time);
+  slurm_word("gres", pool.gres);
+  YamlField extra = map.texts("extra", pool.extra).only(slurm, "launcher: slurm");
+  for (const auto& option : pool.extra)
+    if (const std::string wrong = wrong_slurm_option(option); !wrong.empty() && extra.good())
+      findings.add(map.path() + ".extra", fmt::format("not allowed (expected {}, found \"{}\")", wrong, option),
+                   "write " + wrong);
   map.text("interface", pool.interface).only(ssh || slurm, "launcher: ssh or slurm");
   map.duration("queue_timeout", pool.queue_timeout_s).only(slurm, "launcher: slurm").above(0);
 }

@@ -60,14 +60,14 @@ std::vector<Event> opening_events(const Preparation& preparation, const Comparis
 /// Whether a timed run had its cores for itself.
 class Quiet {
  public:
-  Quiet(const SlotLock& slots, const Plan& plan)
-      : slots_(slots), timed_(!plan.placement.contended), before_(timed_ ? slots.arrivals() : 0) {
-    broken_ = timed_ && slots.has_guest();
+  Quiet(const SlotLock* slots, const Plan& plan)
+      : slots_(slots), timed_(slots != nullptr && !plan.placement.contended), before_(timed_ ? slots->arrivals() : 0) {
+    broken_ = timed_ && slots->has_guest();
   }
-  bool broken() const { return timed_ && (broken_ || slots_.arrivals() != before_); }
+  bool broken() const { return timed_ && (broken_ || slots_->arrivals() != before_); }
 
  private:
-  const SlotLock& slots_;
+  const SlotLock* slots_;
   bool timed_, broken_ = false;
   std::int64_t before_;
 };
@@ -84,7 +84,7 @@ std::string ending_words(const std::string& name, const RunState& run) {
 }  // namespace
 
 CampaignResult run_campaign(const Preparation& preparation, const std::vector<std::string>& argv,
-                            const std::filesystem::path& home, SupervisorParts parts, const SlotLock& slots) {
+                            const std::filesystem::path& home, SupervisorParts parts, const SlotLock* slots) {
   const ComparisonId comparison = new_comparison_id();
   std::vector<PlannedRun> planned = plan_all(preparation, comparison, home);
   parts.ledger.append(opening_events(preparation, comparison, argv, planned, parts.owner));
@@ -101,7 +101,7 @@ CampaignResult run_campaign(const Preparation& preparation, const std::vector<st
       parts.ledger.append({end_event(run_state(parts.ledger, run.plan.run), wall_now())}, parts.owner);
       continue;
     }
-    const Quiet quiet(slots, run.plan);
+    const Quiet quiet(run.pool.launcher == LauncherKind::kLocal ? slots : nullptr, run.plan);
     const RunState ended = supervise(run.plan, run.pool, run.folder, preparation.job_text, parts);
     if (quiet.broken()) {
       parts.ledger.append({{.at = wall_now(),

@@ -17,8 +17,9 @@ struct CampaignResult {
 
 /// Records the comparison and all its runs with their owner in one transaction, then runs them one after the other.
 /// One that this machine cannot do is recorded as refused. A run that fails is recorded and said, and the next one goes
-/// on; one that a guest disturbed is recorded as contended. After an interrupt the rest is recorded as cancelled.
+/// on; one that a guest disturbed is recorded as contended (`slots` is null where no pool is this machine). After an
+/// interrupt the rest is recorded as cancelled.
 CampaignResult run_campaign(const Preparation& preparation, const std::vector<std::string>& argv,
-                            const std::filesystem::path& home, SupervisorParts parts, const SlotLock& slots);
+                            const std::filesystem::path& home, SupervisorParts parts, const SlotLock* slots);
 
 }  // namespace regatta

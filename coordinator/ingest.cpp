@@ -48,7 +48,8 @@ Ending ending_of(const RunState& run) {
   const AttemptState& last = run.attempts.back();
   if (last.lost) return {RunStatus::kLost, last.exit_message};
   const int code = last.exit_code.value_or(static_cast<int>(ExitCode::kFailure));
-  const bool killed = last.exit_reason.starts_with("killed: ");  // by us (vitals.cpp), and that is why it stopped
+  // By us (vitals.cpp) or by the batch system, and that is why it stopped.
+  const bool killed = last.exit_reason.starts_with("killed: ") || last.exit_reason.starts_with("Slurm: ");
   const std::string normal = last.stop && !killed ? last.stop->reason : last.exit_reason;
   Result result = read_result(run, last.attempt);
   if (code == static_cast<int>(ExitCode::kStoppedOnRequest))

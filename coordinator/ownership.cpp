@@ -146,6 +146,7 @@ std::vector<std::string> recover(Ledger& ledger, const State& seen) {
   std::vector<std::string> said;
   for (const auto& [id, run] : seen.runs) {
     if (is_final(run.status) || !run.owner || is_alive(*run.owner)) continue;
+    if (const auto* attempt = open_attempt(run); attempt != nullptr && attempt->job) continue;  // it goes on
     try {
       if (const auto me = adopt(ledger, id, *run.owner)) said.push_back(close_run(ledger, id, *me, *run.owner));
     } catch (const IoError& error) {

@@ -219,7 +219,6 @@ Preparation prepare(const RunOptions& options, const Inventory& machine, const A
       result.cluster_text = read_yaml_file(*options.cluster, "cluster file");
       cluster = read_cluster_text(*result.cluster_text, options.cluster->string(),
                                   fs::absolute(*options.cluster).parent_path());
-      findings.add(unsupported(cluster));
     });
   }
   findings.throw_if_any();

@@ -26,6 +26,7 @@ std::string bar(double fraction, int width) {
 }
 
 std::string epoch_text(const ProgressView& view) {
+  if (!view.waiting.empty()) return view.waiting;
   if (view.epoch == 0) return "starting";
   return view.epochs ? fmt::format("epoch {}/{}", view.epoch, *view.epochs) : fmt::format("epoch {}", view.epoch);
 }

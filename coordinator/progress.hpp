@@ -20,7 +20,8 @@ struct ProgressView {
   std::optional<double> loss, samples_per_s, test_accuracy;
   std::optional<NanoUsd> cost;  ///< so far
   std::optional<Duration> left;
-  std::string phase;  ///< train | evaluate | "" while starting
+  std::string waiting;  ///< "queued 0:12 (Priority)": it has no nodes yet
+  std::string phase;    ///< train | evaluate | "" while starting
 };
 
 /// At most `width` columns; what matters least goes first when it is narrow. ASCII only.

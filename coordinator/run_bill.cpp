@@ -10,6 +10,7 @@ AttemptTime time_of(const AttemptState& attempt) {
                         attempt.exit_code == static_cast<int>(ExitCode::kStoppedOnRequest);
   return {.held = counted_time(attempt.held_s.value_or(0)),
           .startup = counted_time(attempt.startup_s.value_or(0)),
+          .hold = counted_time(attempt.hold_s.value_or(0)),
           .epochs = attempt.epochs,
           .finished = finished};
 }

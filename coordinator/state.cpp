@@ -75,6 +75,11 @@ std::optional<Price> maybe_price(const Json& body) {
   return price.is_null() ? std::nullopt : std::optional(recorded_price(price));
 }
 
+std::optional<Timestamp> maybe_time(const Json& body, const char* key) {
+  const auto text = json_maybe<std::string>(body, key);
+  return text ? std::optional(parse_timestamp(*text)) : std::nullopt;
+}
+
 void apply_comparison(State& state, const Event& event) {
   ComparisonState comparison{.id = ComparisonId{json_get<std::string>(event.body, "comparison_id")},
                              .job_id = json_get<std::string>(event.body, "job_id"),
@@ -126,7 +131,20 @@ void apply_launch(State& state, const Event& event) {
   auto& attempt = attempt_of(state, event);
   attempt.argv = json_get<std::vector<std::string>>(event.body, "argv");
   attempt.launched_at = parse_timestamp(json_get<std::string>(event.body, "at"));
+  if (const auto name = json_maybe<std::string>(event.body, "job_name")) attempt.job = JobState{.name = *name};
   run_of(state, event).status = RunStatus::kRunning;
+}
+
+void apply_job(State& state, const Event& event) {
+  auto& attempt = attempt_of(state, event);
+  if (!attempt.job) throw IoError("a job of an attempt that was launched without one");
+  JobState& job = *attempt.job;
+  job.id = json_get<std::string>(event.body, "id");
+  job.state = json_get<std::string>(event.body, "state");
+  job.nodes = json_get<std::string>(event.body, "nodes");
+  job.submitted_at = maybe_time(event.body, "submitted_at");
+  job.held_from = maybe_time(event.body, "held_from");
+  job.held_to = maybe_time(event.body, "held_to");
 }
 
 void apply_journal(State& state, const Event& event) {
@@ -163,6 +181,8 @@ void apply_exit(State& state, const Event& event) {
   attempt.asked_to_stop = json_maybe<bool>(event.body, "asked_to_stop").value_or(false);
   attempt.held_s = json_get<double>(event.body, "held_s");
   attempt.startup_s = json_maybe<double>(event.body, "startup_s");
+  attempt.hold_s = json_maybe<double>(event.body, "hold_s");
+  attempt.queue_s = json_maybe<double>(event.body, "queue_s");
 }
 
 void apply_lost(State& state, const Event& event) {
@@ -172,6 +192,8 @@ void apply_lost(State& state, const Event& event) {
   attempt.exit_message = json_get<std::string>(event.body, "message");
   attempt.held_s = json_get<double>(event.body, "held_s");
   attempt.startup_s = json_maybe<double>(event.body, "startup_s");
+  attempt.hold_s = json_maybe<double>(event.body, "hold_s");
+  attempt.queue_s = json_maybe<double>(event.body, "queue_s");
 }
 
 void apply_end(State& state, const Event& event) {
@@ -201,6 +223,7 @@ constexpr Kind kKinds[] = {{"comparison", apply_comparison},
                            {"run", apply_run},
                            {"owner", apply_owner},
                            {"launch", apply_launch},
+                           {"job", apply_job},
                            {"journal", apply_journal},
                            {"exit", apply_exit},
                            {"lost", apply_lost},

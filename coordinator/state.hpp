@@ -33,6 +33,13 @@ Json to_json(const Bill&);
 /// Throws IoError naming the key, or saying that the parts do not sum to the total.
 Bill bill_from_json(const Json&);
 
+/// An attempt's job in a batch system, by that system's clock.
+struct JobState {
+  std::string name;              ///< by which it is found again
+  std::string id, state, nodes;  ///< id: empty until it is known
+  std::optional<Timestamp> submitted_at, held_from, held_to;
+};
+
 struct AttemptState {
   int attempt = 1;
   std::vector<std::string> argv;
@@ -48,6 +55,8 @@ struct AttemptState {
   std::optional<Timestamp> last_line_at;    ///< of the journal
   std::int64_t last_seq = 0;                ///< of the journal; 0: no line yet
   std::optional<double> held_s, startup_s;  ///< from exit or lost; held_s says that the attempt's end is recorded
+  std::optional<double> hold_s, queue_s;    ///< of a job: held but idle; waited for its nodes
+  std::optional<JobState> job;              ///< of a batch system
   bool lost = false;                        ///< by a lost event: nobody saw its exit
   std::optional<int> exit_code, signal;
   bool asked_to_stop = false;  ///< by Ctrl-C and its like, before it ended

@@ -19,6 +19,16 @@ Json time_json(const std::optional<Timestamp>& at) {
   return at ? Json(to_text(*at)) : Json(nullptr);
 }
 
+Json to_json(const JobState& job) {
+  return {{"name", job.name},
+          {"id", job.id},
+          {"state", job.state},
+          {"nodes", job.nodes},
+          {"submitted_at", time_json(job.submitted_at)},
+          {"held_from", time_json(job.held_from)},
+          {"held_to", time_json(job.held_to)}};
+}
+
 Json to_json(const AttemptState& attempt) {
   Json shares = Json::array(), epochs = Json::array();
   for (const auto& line : attempt.shares) shares.push_back(record_json(std::optional(line)));
@@ -30,6 +40,9 @@ Json to_json(const AttemptState& attempt) {
           {"last_line_at", time_json(attempt.last_line_at)},
           {"held_s", value_or_null(attempt.held_s)},
           {"startup_s", value_or_null(attempt.startup_s)},
+          {"hold_s", value_or_null(attempt.hold_s)},
+          {"queue_s", value_or_null(attempt.queue_s)},
+          {"job", attempt.job ? to_json(*attempt.job) : Json(nullptr)},
           {"lost", attempt.lost},
           {"exit_code", value_or_null(attempt.exit_code)},
           {"signal", value_or_null(attempt.signal)},

@@ -4,7 +4,9 @@
 #include <chrono>
 #include <thread>
 
+#include "cluster/slurm_script.hpp"
 #include "common/files.hpp"
+#include "coordinator/attempt_times.hpp"
 #include "coordinator/exit_message.hpp"
 #include "coordinator/ingest.hpp"
 #include "coordinator/journal_follower.hpp"
@@ -22,8 +24,7 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr auto kTick = 250ms;     // how late the journal is read when the link is down
-constexpr auto kReapLimit = 10s;  // SIGKILL takes milliseconds, unless the kernel itself hangs
+constexpr auto kTick = 250ms;  // how late the journal is read when the link is down
 
 /// How the ranks ended, and why if it was we who ended them.
 struct Ending {
@@ -44,6 +45,8 @@ class Attempt {
         progress_(plan) {
     vitals_.deadline_s = plan.training.train.deadline_s;
     vitals_.data_bytes = plan.dataset.bytes_to_decode();
+    vitals_.queue_timeout_s = pool.queue_timeout_s;
+    vitals_.queued = is_batch();
   }
 
   void prepare(const fs::path& run_dir, const std::string& job_text) {
@@ -53,16 +56,19 @@ class Attempt {
     launched.launched_at = wall_now();
     write_plan(launched, folder_);
     write_file_atomically(folder_ / "launch.sh", launch_script(argv_), 0755);
-    open_link();
+    if (is_batch()) write_file_atomically(folder_ / kBatchScript, slurm_script(pool_, request_), 0755);
+    if (!is_batch()) open_link();  // a link is of one host
   }
 
   void run() {
-    record("launch", {{"argv", argv_}, {"at", to_text(wall_now())}});
+    Json intent = {{"argv", argv_}, {"at", to_text(wall_now())}};
+    if (is_batch()) intent["job_name"] = request_.job_name;
+    record("launch", std::move(intent));
     launched_at_ = wall_now();
     vitals_.launched = vitals_.last_sign = std::chrono::steady_clock::now();
     try {
       const auto ranks = launch(pool_, request_, folder_ / "launch.log");
-      record_exit(follow(*ranks));
+      finish(follow(*ranks));
     } catch (const LaunchError& error) {
       record("exit", {{"code", 127},  // the shell's code for a command that is not there
                       {"signal", nullptr},
@@ -70,13 +76,15 @@ class Attempt {
                       {"message", error.what()},
                       {"held_s", 0.0},
                       {"startup_s", nullptr},
-                      {"asked_to_stop", false}});
+                      {"asked_to_stop", vitals_.interrupts > 0}});
     }
     link_.reset();
     fs::remove(folder_ / "link.json");  // the token opens nothing any more
   }
 
  private:
+  bool is_batch() const { return pool_.launcher == LauncherKind::kSlurm && !inside_slurm_allocation(); }
+
   void open_link() {
     try {
       link_ = std::make_unique<LinkServer>(parts_.reactor.context(), plan_.run, plan_.attempt,
@@ -93,21 +101,28 @@ class Attempt {
   }
 
   Ending follow(Launch& ranks) {
+    std::string killed_because;
+    SteadyTime killed_at;
     for (;;) {
       parts_.reactor.wait(kTick);
       // Asked before reading: once the ranks are gone, what is read is all there will ever be.
       const auto ended = ranks.poll();
+      note_allocation(ranks);
       take_journal();
       if (ended) {
         take_journal();  // good lines come before the damage that follows them
-        return ending_of(*ended);
+        return killed_because.empty() ? ending_of(*ended) : Ending{*ended, killed_because};
       }
       const auto now = std::chrono::steady_clock::now();
       vitals_.interrupts = parts_.reactor.interrupts();
       vitals_.started = progress_.started();
       vitals_.step = progress_.step();
       const Decision decision = damage_.empty() ? decide(vitals_, now) : Decision{Act::kKill, "killed: " + damage_};
-      if (decision.act == Act::kRequestStop) {
+      if (!killed_because.empty()) {
+        if (now - killed_at > ranks.kill_limit())
+          throw IoError(is_batch() ? "Slurm does not end " + request_.job_name + "; see squeue"
+                                   : "the ranks outlive SIGKILL; look for a hanging disk");
+      } else if (decision.act == Act::kRequestStop) {
         ranks.request_stop();
         vitals_.asked_again = now;
         if (!vitals_.stop_requested) {
@@ -115,22 +130,44 @@ class Attempt {
           parts_.display.say("stopping " + plan_.placement.configuration + " (once more to kill it)");
         }
       } else if (decision.act == Act::kKill) {
-        const ExitStatus status = kill(ranks);
-        take_journal();
-        return {status, decision.reason};
+        killed_because = decision.reason;
+        killed_at = now;
+        ranks.kill();
+        continue;  // what has ended is seen at once
       }
-      parts_.display.update(progress_.view(now, now - vitals_.launched));
+      parts_.display.update(view(now));
     }
   }
 
-  static ExitStatus kill(Launch& ranks) {
-    ranks.kill();
-    const auto limit = std::chrono::steady_clock::now() + kReapLimit;
-    for (;;) {
-      if (const auto status = ranks.poll()) return *status;
-      if (std::chrono::steady_clock::now() > limit) throw IoError("the ranks outlive SIGKILL; look for a hanging disk");
-      std::this_thread::sleep_for(10ms);
+  ProgressView view(SteadyTime now) const {
+    ProgressView seen = progress_.view(now, vitals_.queued ? Duration(0) : now - vitals_.launched);
+    if (vitals_.queued) {
+      seen.waiting = "queued " + clock_text(now - vitals_.launched);
+      if (allocation_ && !allocation_->note.empty()) seen.waiting += " (" + allocation_->note + ")";
     }
+    return seen;
+  }
+
+  /// What the batch system says, into the ledger when it changes.
+  void note_allocation(const Launch& ranks) {
+    const auto now = ranks.allocation();
+    if (!now) return;
+    const Allocation before = allocation_.value_or(Allocation{});
+    allocation_ = now;
+    const std::string name = plan_.placement.configuration;
+    if (before.answers != now->answers)
+      parts_.display.say(name + ": " + (now->answers ? "Slurm answers again" : now->note + "; asking again"));
+    const bool news = before.job != now->job || before.state != now->state || before.submitted != now->submitted ||
+                      before.held_from != now->held_from || before.held_to != now->held_to;
+    if (now->job.empty() || !news) return;
+    record("job", job_body(*now));
+    if (before.job.empty()) parts_.display.note(name + ": Slurm job " + now->job);
+    if (!vitals_.queued || !now->held_from) return;
+    vitals_.queued = false;
+    const auto waited =
+        now->submitted ? std::max(*now->held_from - *now->submitted, Timestamp::duration(0)) : Timestamp::duration(0);
+    vitals_.launched = vitals_.last_sign = std::chrono::steady_clock::now();
+    parts_.display.note(name + ": on " + now->nodes + " after " + clock_text(waited) + " in the queue");
   }
 
   /// Ledger first, then the eyes. Only a ledger that cannot be written throws.
@@ -154,9 +191,11 @@ class Attempt {
       vitals_.last_sign = now;
       progress_.hear(line, now);
       if (std::holds_alternative<record::Start>(line.body)) startup_ = line.at - launched_at_;
-      if (const auto* stop = std::get_if<record::Stop>(&line.body)) stop_message_ = stop->message;
-      if (std::holds_alternative<record::Epoch>(line.body))
-        parts_.display.epoch_done(progress_.view(now, now - vitals_.launched));
+      if (const auto* stop = std::get_if<record::Stop>(&line.body)) {
+        stop_message_ = stop->message;
+        stop_code_ = stop->exit_code;
+      }
+      if (std::holds_alternative<record::Epoch>(line.body)) parts_.display.epoch_done(view(now));
     }
   }
 
@@ -166,17 +205,46 @@ class Attempt {
     return {{.code = static_cast<int>(ExitCode::kDisk)}, damage_};
   }
 
-  void record_exit(const Ending& ending) {
-    const Duration held = std::chrono::steady_clock::now() - vitals_.launched;
-    Json startup = nullptr;
-    if (startup_) startup = std::clamp(seconds(*startup_), 0.0, seconds(held));
-    record("exit", {{"code", ending.status.code},
-                    {"signal", value_or_null(ending.status.signal)},
-                    {"reason", ending.killed_because.empty() ? describe_exit(ending.status) : ending.killed_because},
-                    {"message", message_of(ending.status)},
-                    {"held_s", seconds(held)},
-                    {"startup_s", startup},
-                    {"asked_to_stop", vitals_.interrupts > 0}});
+  void finish(const Ending& ending) {
+    const ExitStatus& status = ending.status;
+    AttemptTimes times = is_batch() ? batch_times(recorded()) : direct_times();
+    if (!status.lost.empty()) {
+      Json body = {{"last_sign", to_text(recorded().last_line_at.value_or(launched_at_))}, {"message", status.lost}};
+      add_times(body, times);
+      return record("lost", std::move(body));
+    }
+    const int code = code_of(status);
+    const ExitStatus meant{.code = code, .signal = status.signal};
+    std::string reason = ending.killed_because;
+    if (reason.empty()) reason = status.why.empty() ? describe_exit(meant) : status.why;
+    Json body = {{"code", code},
+                 {"signal", value_or_null(status.signal)},
+                 {"reason", reason},
+                 {"message", message_of(meant)},
+                 {"asked_to_stop", vitals_.interrupts > 0}};
+    add_times(body, times);
+    record("exit", std::move(body));
+  }
+
+  /// A batch job's code is the highest of its ranks', of which some are killed when the first has ended in order with a
+  /// code; rank 0 has written what it was.
+  int code_of(const ExitStatus& status) const {
+    return is_batch() && status.code != 0 && stop_code_ ? *stop_code_ : status.code;
+  }
+
+  AttemptTimes direct_times() const {
+    const double held = seconds(std::chrono::steady_clock::now() - vitals_.launched);
+    AttemptTimes times{.held_s = held};
+    if (startup_) times.startup_s = std::clamp(seconds(*startup_), 0.0, held);
+    return times;
+  }
+
+  AttemptState recorded() const {
+    const RunState run = run_state(parts_.ledger, plan_.run);
+    const auto found = std::find_if(run.attempts.begin(), run.attempts.end(),
+                                    [&](const AttemptState& attempt) { return attempt.attempt == plan_.attempt; });
+    REGATTA_ENSURE(found != run.attempts.end(), "an attempt that was launched is in the ledger");
+    return *found;
   }
 
   std::string message_of(const ExitStatus& status) const {
@@ -206,9 +274,21 @@ class Attempt {
   Vitals vitals_;
   Timestamp launched_at_;
   std::optional<Duration> startup_;
+  std::optional<Allocation> allocation_;
+  std::optional<int> stop_code_;
   std::string stop_message_, damage_;  ///< what the stop line says; what is wrong with the journal
   std::unique_ptr<LinkServer> link_;
 };
+
+}  // namespace
+
+namespace {
+
+/// Of ranks on GPUs, at most.
+int gpus_on_node(const Placement& place) {
+  if (place.backend != Backend::kNccl) return 0;
+  return (place.ranks - place.cpu_ranks + place.nodes - 1) / place.nodes;
+}
 
 }  // namespace
 
@@ -229,13 +309,27 @@ RunState run_state(const Ledger& ledger, const RunId& run) {
   return found->second;
 }
 
+Json job_body(const Allocation& seen) {
+  const auto time = [](const std::optional<Timestamp>& at) { return at ? Json(to_text(*at)) : Json(nullptr); };
+  return {{"id", seen.job},
+          {"state", seen.state},
+          {"nodes", seen.nodes},
+          {"submitted_at", time(seen.submitted)},
+          {"held_from", time(seen.held_from)},
+          {"held_to", time(seen.held_to)}};
+}
+
 LaunchRequest attempt_launch(const Plan& plan, const fs::path& run_dir, const fs::path& worker) {
   return {.worker = worker,
           .plan = attempt_folder(run_dir, plan.attempt) / "plan.json",
           .run_dir = run_dir,
           .ranks = plan.placement.ranks,
           .ranks_by_node = ranks_by_node(plan.placement),
-          .contended = plan.placement.contended};
+          .contended = plan.placement.contended,
+          .job_name = slurm_job_name(plan.run.value, plan.attempt),
+          .threads = plan.placement.threads,
+          .gpus_on_node = gpus_on_node(plan.placement),
+          .whole_nodes = plan.price && plan.price->billing == Billing::kNode};
 }
 
 }  // namespace regatta

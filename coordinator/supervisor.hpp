@@ -31,6 +31,9 @@ RunState supervise(const Plan& plan, const PoolSpec& pool, const std::filesystem
 /// The run as the ledger tells it now.
 RunState run_state(const Ledger& ledger, const RunId& run);
 
+/// The body of a `job` event.
+Json job_body(const Allocation& seen);
+
 /// What the launcher of an attempt is asked for.
 LaunchRequest attempt_launch(const Plan& plan, const std::filesystem::path& run_dir,
                              const std::filesystem::path& worker);

@@ -39,6 +39,11 @@ Decision decide(const Vitals& vitals, SteadyTime now) {
   if (vitals.interrupts == 1 && !vitals.started) return {Act::kKill, "killed: asked to stop before its first step"};
   if (vitals.interrupts == 1) return {Act::kRequestStop, {}};
 
+  if (vitals.queued) {
+    if (!vitals.queue_timeout_s || now - vitals.launched <= from_seconds(*vitals.queue_timeout_s)) return {};
+    return {Act::kKill,
+            fmt::format("killed: it did not leave the queue within {:g} s (queue_timeout)", *vitals.queue_timeout_s)};
+  }
   if (!vitals.started) {
     const Duration limit =
         std::max(kStartLimit, vitals.deadline_s ? 3 * from_seconds(*vitals.deadline_s) : Duration(0)) +

@@ -11,7 +11,10 @@ namespace regatta {
 
 /// What is known about a running attempt, on the steady clock.
 struct Vitals {
-  SteadyTime launched, last_sign;            ///< a sign: a journal line or a message over the link
+  bool queued = false;                       ///< by a batch system: no nodes yet
+  std::optional<double> queue_timeout_s;     ///< of the pool
+  SteadyTime launched;                       ///< or queued; once a queued one has nodes, since then
+  SteadyTime last_sign;                      ///< a journal line or a message over the link
   std::int64_t data_bytes = 0;               ///< decoded before the start
   bool started = false;                      ///< the journal's start line is there
   std::optional<double> deadline_s;          ///< train.deadline; nothing: auto

@@ -1,6 +1,8 @@
 #include "worker/spending.hpp"
 
 #include <algorithm>
+#include <chrono>
+#include <cstdlib>
 
 #include "common/error.hpp"
 
@@ -15,10 +17,20 @@ Holding holding_of(const Placement& placement) {
           .cpu_ranks = placement.cpu_ranks};
 }
 
+namespace {
+
+/// A batch script says since when its nodes are held: what was spent in the queue is not billed.
+Timestamp held_since() {
+  const char* text = std::getenv("REGATTA_HELD_SINCE");  // seconds since 1970
+  return Timestamp(std::chrono::seconds(text == nullptr ? 0 : std::atoll(text)));
+}
+
+}  // namespace
+
 Spending::Spending(const Plan& plan, SteadyTime process_start, Timestamp wall, SteadyTime now)
     : plan_(plan), process_start_(process_start) {
   if (!plan.launched_at) return;
-  const Duration since_launch = wall - *plan.launched_at;
+  const Duration since_launch = wall - std::max(*plan.launched_at, held_since());
   before_process_ = std::max(since_launch - (now - process_start), Duration(0));  // clocks of two hosts may disagree
 }
 

@@ -55,7 +55,7 @@ bool is_in_path(const std::string& program) {
 /// Before anything is trained, not when the first row with two ranks comes up.
 void need_mpirun(const Preparation& preparation) {
   const bool needed = std::any_of(preparation.rows.begin(), preparation.rows.end(), [](const PlannedRow& row) {
-    if (!row.refused.empty()) return false;
+    if (!row.refused.empty() || row.pool.launcher == LauncherKind::kSlurm) return false;
     const auto parallel = [](const Way& way) { return way.ranks > 1; };
     return row.placement.ranks > 1 || std::ranges::any_of(row.ways, parallel);
   });
@@ -97,7 +97,8 @@ Json kernel_key_of(const Preparation& preparation, const PlannedRow& row, const 
 }
 
 void take_kernels(Preparation& preparation, const KernelCache& cache, const Inventory& machine) {
-  for (PlannedRow& row : preparation.rows) row.kernels = cache.find(kernel_key_of(preparation, row, machine));
+  for (PlannedRow& row : preparation.rows)
+    if (row.pool.launcher == LauncherKind::kLocal) row.kernels = cache.find(kernel_key_of(preparation, row, machine));
 }
 
 /// Of rows that measured; of their repeats, the first one's.
@@ -107,6 +108,7 @@ void keep_kernels(const Preparation& preparation, const CampaignResult& result, 
     const auto run = std::find_if(result.runs.begin(), result.runs.end(), [&](const RunState& candidate) {
       return candidate.order == row.order && candidate.status == RunStatus::kDone;
     });
+    if (row.pool.launcher != LauncherKind::kLocal) continue;  // other processors
     if (!row.refused.empty() || row.kernels || run == result.runs.end()) continue;
     if (const auto measured = measured_kernels(*run)) cache.keep(kernel_key_of(preparation, row, machine), *measured);
   }
@@ -134,8 +136,11 @@ ExitCode execute(const RunCommand& command, const CommandLine& line, const std::
   Reactor reactor;
   Ledger ledger(home.ledger);  // before the wait: a home that cannot be written is said at once
   if (!ledger.notice().empty()) display.note(ledger.notice());
-  const auto slots = take_slots(preparation, command.options.contended, reactor, display);
-  if (!slots) return ExitCode::kInterrupted;
+  const bool here = std::ranges::any_of(
+      preparation.rows, [](const PlannedRow& row) { return row.pool.launcher == LauncherKind::kLocal; });
+  std::optional<SlotLock> slots;
+  if (here) slots = take_slots(preparation, command.options.contended, reactor, display);
+  if (here && !slots) return ExitCode::kInterrupted;
   for (const auto& sentence : recover(ledger)) display.note(sentence);
 
   if (const auto skipped = skipped_words(preparation.rows.front().dataset); !skipped.empty())
@@ -151,9 +156,10 @@ ExitCode execute(const RunCommand& command, const CommandLine& line, const std::
   const KernelCache kernels(home.folder);
   if (!command.retune) take_kernels(preparation, kernels, machine);
   const Owner owner = this_process();
-  const CampaignResult result = run_campaign(
-      preparation, argv, home.folder,
-      {.ledger = ledger, .reactor = reactor, .display = display, .owner = owner, .worker = worker}, *slots);
+  const CampaignResult result =
+      run_campaign(preparation, argv, home.folder,
+                   {.ledger = ledger, .reactor = reactor, .display = display, .owner = owner, .worker = worker},
+                   slots ? &*slots : nullptr);
   if (!command.options.contended) keep_kernels(preparation, result, kernels, machine);
   print_comparison(result, command.json);
   if (result.interrupted) return ExitCode::kInterrupted;

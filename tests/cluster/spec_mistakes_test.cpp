@@ -10,7 +10,6 @@ namespace regatta::test {
 namespace {
 
 class ClusterMistake : public testing::TestWithParam<Mistake> {};
-class ClusterLater : public testing::TestWithParam<Mistake> {};
 
 TEST_P(ClusterMistake, GivesOneFinding) {
   const std::string text = with_mistake(good_cluster(), GetParam());
@@ -23,15 +22,9 @@ TEST_P(ClusterMistake, GivesOneFinding) {
   }
 }
 
-TEST_P(ClusterLater, IsReadAndThenRefused) {
-  const ClusterSpec cluster = read_cluster_text(with_mistake(good_cluster(), GetParam()), "cluster.yaml", "/data");
-  EXPECT_EQ(compare_findings(ConfigError(unsupported(cluster)).what(), "cluster.yaml", GetParam()), "");
-}
-
 const auto kName = [](const testing::TestParamInfo<Mistake>& info) { return std::string(info.param.name); };
 INSTANTIATE_TEST_SUITE_P(Table, ClusterMistake, testing::ValuesIn(cluster_mistakes().begin(), cluster_mistakes().end()),
                          kName);
-INSTANTIATE_TEST_SUITE_P(Table, ClusterLater, testing::ValuesIn(cluster_later().begin(), cluster_later().end()), kName);
 
 }  // namespace
 }  // namespace regatta::test

@@ -65,20 +65,18 @@ const Mistake kMistakes[] = {
      "pools.here.price.utilisation", "at most 1", "found 50", "at most 1"},
     {"PowerUpsideDown", kOversubscribe, "    power: {idle_w: 220, busy_w: 60, source: TDP}", "7:26",
      "pools.here.power.busy_w", "at least idle_w, 220", "\"60\"", "at least idle_w"},
-};
-
-const Mistake kLater[] = {
-    {"LaterSlurm", kLauncher, "    launcher: slurm", "3:5", "pools.here.launcher", "expected local or ssh", "slurm",
-     "write local or ssh"},
+    {"SlurmWordIsAnOption", kLauncher, "    launcher: slurm\n    partition: --wrap=x", "4:5", "pools.here.partition",
+     "does not begin with '-'", "--wrap=x", "does not begin with '-'"},
+    {"SlurmWordIsTwoLines", kLauncher, "    launcher: slurm\n    account: \"a\\n#SBATCH --uid=0\"", "4:5",
+     "pools.here.account", "a word without blanks", "--uid=0", "without blanks"},
+    {"SlurmOptionIsOurs", kLauncher, "    launcher: slurm\n    extra: [--mem=4G, --output=/etc/motd]", "4:5",
+     "pools.here.extra", "an option that Regatta does not set itself", "--output", "does not set itself"},
 };
 
 }  // namespace
 
 std::span<const Mistake> cluster_mistakes() {
   return kMistakes;
-}
-std::span<const Mistake> cluster_later() {
-  return kLater;
 }
 
 }  // namespace regatta::test

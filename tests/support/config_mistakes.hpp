@@ -25,7 +25,6 @@ std::string good_cluster();  ///< one pool `here` with two cores and a price
 std::span<const Mistake> job_mistakes();  ///< what the reader refuses
 std::span<const Mistake> job_later();     ///< what the schema takes and this version refuses
 std::span<const Mistake> cluster_mistakes();
-std::span<const Mistake> cluster_later();
 
 /// The good file with the mistake in it. Throws std::logic_error when the line is not there exactly once.
 std::string with_mistake(const std::string& good, const Mistake& mistake);

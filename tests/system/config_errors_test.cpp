@@ -74,9 +74,6 @@ TEST(ConfigErrors, LaterKeysOfTheJobFile) {
 TEST(ConfigErrors, MistakesInTheClusterFile) {
   expect_refusals(cluster_mistakes(), "cluster.yaml");
 }
-TEST(ConfigErrors, LaterKeysOfTheClusterFile) {
-  expect_refusals(cluster_later(), "cluster.yaml");
-}
 
 TEST(ConfigErrors, BothFilesAreReportedTogether) {
   const Mistake job{.line = "  batch: 128",

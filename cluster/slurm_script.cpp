@@ -1,0 +1,138 @@
+// Why srun and not mpirun within the job (see D-23): srun's ranks get a signal from `scancel` directly, a lost node
+// ends the job as Slurm's own, and Slurm sees every rank. -K, because without it a rank that was killed leaves the
+// others waiting, and the job with them.
+#include "cluster/slurm_script.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <cctype>
+#include <string_view>
+
+#include "common/error.hpp"
+
+namespace regatta {
+
+namespace {
+
+/// As sbatch reads an #SBATCH line: in double quotes, and without its patterns (%j).
+std::string sbatch_quoted(const std::string& path) {
+  std::string text = "\"";
+  for (const char letter : path) {
+    if (letter == '"' || letter == '\\') text += '\\';
+    if (letter == '%') text += '%';
+    text += letter;
+  }
+  return text + "\"";
+}
+
+std::string shell_quoted(const std::string& argument) {
+  const auto plain = [](char c) {
+    return std::isalnum(static_cast<unsigned char>(c)) != 0 ||
+           std::string_view("/._-=:,+@").find(c) != std::string_view::npos;
+  };
+  if (!argument.empty() && std::all_of(argument.begin(), argument.end(), plain)) return argument;
+  std::string text = "'";
+  for (const char letter : argument) text += letter == '\'' ? std::string("'\\''") : std::string(1, letter);
+  return text + "'";
+}
+
+int most_on_a_node(const LaunchRequest& request) {
+  return *std::max_element(request.ranks_by_node.begin(), request.ranks_by_node.end());
+}
+
+bool is_plain_letter(char c) {
+  constexpr std::string_view kNot = "\"'\\#`$";
+  return c > ' ' && c < 0x7F && kNot.find(c) == std::string_view::npos;
+}
+
+void check_path(const std::filesystem::path& path) {
+  if (path.native().find_first_of("\n\r") != std::string::npos)
+    throw ConfigError("a path with a line break cannot stand in a batch script: " + path.string() +
+                      "\n  choose another --home");
+}
+
+}  // namespace
+
+std::string slurm_job_name(const std::string& run, int attempt) {
+  return fmt::format("regatta-{}-{}", run, attempt);
+}
+
+std::vector<std::string> srun_command(const LaunchRequest& request) {
+  REGATTA_ENSURE(!request.ranks_by_node.empty(), "a node for the ranks");
+  std::vector<std::string> argv = {"srun",
+                                   "--mpi=pmix",
+                                   "--kill-on-bad-exit=1",
+                                   fmt::format("--nodes={}", request.ranks_by_node.size()),
+                                   fmt::format("--ntasks={}", request.ranks),
+                                   fmt::format("--cpus-per-task={}", request.threads),
+                                   "--distribution=block"};
+  argv.insert(argv.end(),
+              {request.worker.string(), "--plan", request.plan.string(), "--run-dir", request.run_dir.string()});
+  return argv;
+}
+
+std::string slurm_script(const PoolSpec& pool, const LaunchRequest& request) {
+  const std::filesystem::path attempt = request.plan.parent_path();
+  for (const auto& path : {request.worker, request.plan, request.run_dir}) check_path(path);
+  std::string script = "#!/bin/bash\n";
+  const auto option = [&](const std::string& name, const std::string& value) {
+    if (!value.empty()) script += "#SBATCH --" + name + "=" + value + "\n";
+  };
+  option("job-name", request.job_name);
+  option("nodes", std::to_string(request.ranks_by_node.size()));
+  // Uneven ranks: the first nodes have one more. srun deals --ntasks of the script's end out by turns.
+  option("ntasks-per-node", std::to_string(most_on_a_node(request)));
+  option("cpus-per-task", std::to_string(request.threads));
+  if (request.whole_nodes) script += "#SBATCH --exclusive\n";
+  option("partition", pool.partition);
+  option("account", pool.account);
+  option("qos", pool.qos);
+  option("constraint", pool.constraint);
+  option("time", pool.time);
+  if (request.gpus_on_node > 0)
+    option("gres", pool.gres.empty() ? fmt::format("gpu:{}", request.gpus_on_node) : pool.gres);
+  for (const auto& more : pool.extra) script += "#SBATCH " + more + "\n";
+  option("chdir", sbatch_quoted(request.run_dir.string()));
+  option("output", sbatch_quoted((attempt / "launch.log").string()));
+  script +=
+      "#SBATCH --open-mode=append\n"
+      "#SBATCH --requeue\n"
+      "\n"
+      "# Started again by Slurm, or given up meanwhile: what the first start wrote stays as it is.\n";
+  script += fmt::format("if [ \"${{SLURM_RESTART_COUNT:-0}}\" -gt 0 ] || [ -e {} ]; then exit 11; fi\n\n",
+                        shell_quoted((attempt / kGivenUp).string()));
+  script += "export REGATTA_HELD_SINCE=$(date +%s)  # what was spent in the queue is not billed\n";
+  if (!pool.interface.empty()) script += "export OMPI_MCA_btl_tcp_if_include=" + shell_quoted(pool.interface) + "\n";
+  if (request.contended) script += "export OMPI_MCA_mpi_yield_when_idle=1\n";
+  script += "exec";
+  for (const auto& argument : srun_command(request)) {
+    const bool new_line = argument.starts_with("/") || argument == "--plan" || argument == "--run-dir";
+    script += new_line && argument != request.plan && argument != request.run_dir ? " \\\n  " : " ";
+    script += shell_quoted(argument);
+  }
+  return script + "\n";
+}
+
+std::string wrong_slurm_word(const std::string& word) {
+  if (word.empty()) return "a word";
+  if (word.front() == '-') return "a word that does not begin with '-'";
+  if (!std::all_of(word.begin(), word.end(), is_plain_letter))
+    return "a word without blanks, quotes, '#', '$' and '\\'";
+  return {};
+}
+
+std::string wrong_slurm_option(const std::string& option) {
+  constexpr std::array<std::string_view, 16> kOurs{
+      "array",  "chdir",           "cpus-per-task", "error",  "input",    "job-name", "nodes", "no-requeue",
+      "ntasks", "ntasks-per-node", "open-mode",     "output", "parsable", "requeue",  "wrap",  "test-only"};
+  if (!option.starts_with("--") || option.size() < 4) return "one long option, such as --mem=4G";
+  if (!std::all_of(option.begin(), option.end(), is_plain_letter))
+    return "one long option without blanks, quotes, '#', '$' and '\\'";
+  const std::string name = option.substr(2, option.find('=') - 2);
+  if (std::find(kOurs.begin(), kOurs.end(), name) != kOurs.end()) return "an option that Regatta does not set itself";
+  return {};
+}
+
+}  // namespace regatta
