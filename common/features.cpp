@@ -14,6 +14,7 @@ namespace {
 constexpr const char* kVariable = "REGATTA_WITHOUT";
 
 constexpr EnumText<Feature, kFeatures> kFeatureText{{{{Feature::kNodeExchanger, "node_exchanger"},
+                                                      {Feature::kClusterExchanger, "cluster_exchanger"},
                                                       {Feature::kStreamingStores, "streaming_stores"},
                                                       {Feature::kAllocator, "allocator"},
                                                       {Feature::kOneDnnLinear, "onednn_linear"},

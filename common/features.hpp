@@ -13,16 +13,17 @@
 namespace regatta {
 
 enum class Feature {
-  kNodeExchanger,    ///< ranks of a node exchange through shared memory; without: MPI_Allreduce
-  kStreamingStores,  ///< what another rank will read is written past the cache; without: plain stores
-  kAllocator,        ///< large tensors come from a cache of huge pages; without: torch's allocator
-  kOneDnnLinear,     ///< linear layers through oneDNN where that is faster; without: the BLAS
-  kBf16Weights,      ///< precision bf16 trains on bf16 weights; without: casts of fp32 weights in each step
-  kConvolutions,     ///< 3x3 convolutions of our own where they fit; without: oneDNN's through ATen
-  kLstm,             ///< an lstm of our own in bfloat16; without: oneDNN's through ATen
-  kStepTrace,        ///< each rank keeps the laps of some steps; without: none, so `show --steps` has nothing to say
+  kNodeExchanger,  ///< ranks of a node exchange through shared memory; without: MPI_Allreduce, on any number of hosts
+  kClusterExchanger,  ///< and each rank sends its slices to other nodes; without: MPI_Allreduce where there are several
+  kStreamingStores,   ///< what another rank will read is written past the cache; without: plain stores
+  kAllocator,         ///< large tensors come from a cache of huge pages; without: torch's allocator
+  kOneDnnLinear,      ///< linear layers through oneDNN where that is faster; without: the BLAS
+  kBf16Weights,       ///< precision bf16 trains on bf16 weights; without: casts of fp32 weights in each step
+  kConvolutions,      ///< 3x3 convolutions of our own where they fit; without: oneDNN's through ATen
+  kLstm,              ///< an lstm of our own in bfloat16; without: oneDNN's through ATen
+  kStepTrace,         ///< each rank keeps the laps of some steps; without: none, so `show --steps` has nothing to say
 };
-constexpr std::size_t kFeatures = 8;
+constexpr std::size_t kFeatures = 9;
 const char* to_text(Feature);  ///< as REGATTA_WITHOUT has it: node_exchanger
 
 /// Which features are on; all of them unless said. A value.

@@ -111,6 +111,9 @@ class ConfigurationRules {
     need(!exchange.outer || !exchange.outer->nesterov || exchange.outer->momentum > 0,
          {"train.exchange.outer.nesterov", "train.exchange.outer"},
          "needs momentum (expected momentum above 0, found 0)", "write momentum: 0.9, or nesterov: false");
+    need(exchange.wire == Wire::kSame || train_.precision != Precision::kFp64,
+         {"train.exchange.wire", "train.precision"}, "would round what fp64 keeps (expected same, found bf16)",
+         "write wire: same, or precision: fp32");
   }
 
   void check_shares() {
@@ -126,7 +129,12 @@ class ConfigurationRules {
 
   void check_backend() {
     const std::string backend = path_.empty() ? "backend" : path_ + ".backend";
-    if (findings_.touched(backend) || row_.backend == Backend::kNccl) return;
+    if (findings_.touched(backend)) return;
+    need(row_.backend == Backend::kMpi || train_.exchange.every == 1, {"train.exchange.every"},
+         fmt::format("GPUs exchange in each step (expected every: 1 with backend: nccl, found {})",
+                     train_.exchange.every),
+         "write every: 1, or backend: mpi");
+    if (row_.backend == Backend::kNccl) return;
     need(train_.precision != Precision::kFp16, {"train.precision"},
          "fp16 runs on GPUs only (expected backend: nccl, found mpi)", "write precision: fp32, or backend: nccl");
     need(!train_.tf32, {"train.tf32"}, "tf32 runs on GPUs only (expected backend: nccl, found mpi)",

@@ -2,8 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
-
 #include "jobs/spec_reader.hpp"
 #include "jobs/spec_words.hpp"
 
@@ -31,9 +29,7 @@ void note_data(const DataSpec& data, Later& later) {
   later.note("data.stage", data.stage != Stage::kNone, to_text(data.stage), "none");
 }
 
-/// `on_cores`: the wire of a row without GPUs, where these keys hold for one.
-void note_train(const TrainSpec& train, Wire on_cores, const std::string& path, Later& later) {
-  later.note(path + "exchange.wire", on_cores != Wire::kSame, to_text(on_cores), "same, without backend: nccl");
+void note_train(const TrainSpec& train, const std::string& path, Later& later) {
   later.note(path + "exchange.every", train.exchange.every != 1, std::to_string(train.exchange.every), "1");
   later.note(path + "exchange.outer", train.exchange.outer.has_value(), "a map", "no outer");
   later.note(path + "checkpoint", train.checkpoint, kCheckpoints.text(train.checkpoint), "none");
@@ -44,18 +40,9 @@ void note_train(const TrainSpec& train, Wire on_cores, const std::string& path, 
 std::vector<Diagnostic> unsupported(const JobSpec& job) {
   Later later(job.source);
   note_data(job.data, later);
-  const auto on_cores = [](const ConfigurationSpec& row) {
-    return row.backend == Backend::kNccl ? Wire::kSame : row.train.exchange.wire;
-  };
-  const auto& rows = job.configurations;
-  const auto found =
-      std::find_if(rows.begin(), rows.end(), [&](const auto& row) { return on_cores(row) != Wire::kSame; });
-  note_train(job.train, found == rows.end() ? Wire::kSame : on_cores(*found), "train.", later);
-  for (std::size_t i = 0; i < job.configurations.size(); ++i) {
-    const ConfigurationSpec& configuration = job.configurations[i];
-    const std::string path = fmt::format("configurations[{}].", i);
-    note_train(configuration.train, on_cores(configuration), path + "train.", later);
-  }
+  note_train(job.train, "train.", later);
+  for (std::size_t i = 0; i < job.configurations.size(); ++i)
+    note_train(job.configurations[i].train, fmt::format("configurations[{}].train.", i), later);
   return later.sorted();
 }
 

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "common/records.hpp"
+#include "jobs/lane_choice.hpp"
 #include "jobs/plan.hpp"
 #include "worker/step_votes.hpp"
 
@@ -71,6 +72,9 @@ class Exchanger {
   /// Gradient bytes that this rank handed to collectives since the last call.
   virtual std::int64_t take_bytes_exchanged() = 0;
 
+  /// Seconds since the last call in which gradients travelled between nodes while this rank did something else.
+  virtual double take_hidden_s() { return 0; }
+
   /// Where the model runs on a device: what its clock says of steps. Null elsewhere.
   virtual DeviceTimeLine* time_line() { return nullptr; }
   /// For that clock: the batch of this step, which begins next, is asked for now.
@@ -104,5 +108,15 @@ struct NodeOptions {
 /// for parameters that share memory.
 std::unique_ptr<Exchanger> make_node_exchanger(ExchangerParts parts, const OptimizerSpec& rule,
                                                const NodeOptions& options = {});
+
+/// How nodes meet; every rank has the same.
+struct ClusterOptions {
+  Wire wire = Wire::kSame;  ///< kBf16: between nodes, where weights are trained in float32
+  LaneChoice choice;
+};
+/// Any number of hosts, also one: inside a node as above; between nodes every rank exchanges its own slices with those
+/// that own the same elements there. Collective: agrees on the kernels, too. Throws as above.
+std::unique_ptr<Exchanger> make_cluster_exchanger(ExchangerParts parts, const OptimizerSpec& rule, NodeOptions options,
+                                                  const ClusterOptions& cluster);
 
 }  // namespace regatta

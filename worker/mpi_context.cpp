@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <limits>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -36,7 +37,7 @@ class MpiContext final : public RankContext {
  public:
   MpiContext(const LauncherVariables& variables, Watchdog& watchdog, MpiCallers callers);
   /// A group; takes the communicator over.
-  MpiContext(MPI_Comm group, Watchdog& watchdog);
+  MpiContext(MPI_Comm group, int host, Watchdog& watchdog);
   /// Collective: frees groups and shared windows, and the whole world finalizes. After `abandon` it does neither.
   ~MpiContext() override;
   MpiContext(const MpiContext&) = delete;
@@ -52,7 +53,7 @@ class MpiContext final : public RankContext {
   std::string broadcast(std::string text) override;
   std::vector<std::string> gather(std::string text) override;
   std::byte* node_shared(std::size_t bytes) override;
-  RankContext& split(int colour) override;
+  RankContext& split(int colour, std::optional<int> host) override;
   void abandon() override;
 
   MPI_Comm communicator() const { return world_; }
@@ -60,12 +61,13 @@ class MpiContext final : public RankContext {
  private:
   void initialize(MpiCallers callers);
   void open_world(const LauncherVariables& variables);
-  void find_places();
+  void find_places(int host);
 
   Watchdog& watchdog_;
   const bool is_group_;
   MPI_Comm world_ = MPI_COMM_NULL;  // a duplicate of MPI_COMM_WORLD, or a group's; returns errors
   MPI_Comm node_ = MPI_COMM_NULL;   // the ranks of this host, in rank order
+  int host_ = 0;                    // that a test pretends
   int rank_ = 0, world_size_ = 1, local_rank_ = 0, local_size_ = 1;
   bool abandoned_ = false;
   std::vector<MPI_Win> windows_;
@@ -78,18 +80,19 @@ MpiContext::MpiContext(const LauncherVariables& variables, Watchdog& watchdog, M
   open_world(variables);
 }
 
-MpiContext::MpiContext(MPI_Comm group, Watchdog& watchdog) : watchdog_(watchdog), is_group_(true), world_(group) {
-  find_places();
+MpiContext::MpiContext(MPI_Comm group, int host, Watchdog& watchdog)
+    : watchdog_(watchdog), is_group_(true), world_(group) {
+  find_places(host);
 }
 
 void MpiContext::initialize(MpiCallers callers) {
   const WatchedWait wait(watchdog_, "MPI_Init");
-  const int wanted = callers == MpiCallers::kDevices ? MPI_THREAD_MULTIPLE : MPI_THREAD_FUNNELED;
+  const int wanted = callers == MpiCallers::kDevices ? MPI_THREAD_MULTIPLE : MPI_THREAD_SERIALIZED;
   int provided = MPI_THREAD_SINGLE;
   check_mpi(MPI_Init_thread(nullptr, nullptr, wanted, &provided), "MPI_Init_thread");
   check_mpi(MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN), "MPI_Comm_set_errhandler");
-  if (provided < MPI_THREAD_FUNNELED)
-    throw CommError("MPI_Init_thread: this MPI supports no threads (MPI_THREAD_FUNNELED); install Open MPI 4.1");
+  if (provided < MPI_THREAD_SERIALIZED)
+    throw CommError("MPI_Init_thread: this MPI supports no threads (MPI_THREAD_SERIALIZED); install Open MPI 4.1");
 }
 
 void MpiContext::open_world(const LauncherVariables& variables) {
@@ -103,13 +106,17 @@ void MpiContext::open_world(const LauncherVariables& variables) {
         "srun --mpi=pmix.");
   // The duplicate inherits the error handler.
   check_mpi(MPI_Comm_dup(MPI_COMM_WORLD, &world_), "MPI_Comm_dup");
-  find_places();
+  find_places(host_);
 }
 
-void MpiContext::find_places() {
+void MpiContext::find_places(int host) {
+  host_ = host;
   check_mpi(MPI_Comm_size(world_, &world_size_), "MPI_Comm_size");
   check_mpi(MPI_Comm_rank(world_, &rank_), "MPI_Comm_rank");
-  check_mpi(MPI_Comm_split_type(world_, MPI_COMM_TYPE_SHARED, rank_, MPI_INFO_NULL, &node_), "MPI_Comm_split_type");
+  MPI_Comm machine = MPI_COMM_NULL;
+  check_mpi(MPI_Comm_split_type(world_, MPI_COMM_TYPE_SHARED, rank_, MPI_INFO_NULL, &machine), "MPI_Comm_split_type");
+  check_mpi(MPI_Comm_split(machine, host, rank_, &node_), "MPI_Comm_split");
+  check_mpi(MPI_Comm_free(&machine), "MPI_Comm_free");
   check_mpi(MPI_Comm_rank(node_, &local_rank_), "MPI_Comm_rank");
   check_mpi(MPI_Comm_size(node_, &local_size_), "MPI_Comm_size");
 }
@@ -126,11 +133,11 @@ MpiContext::~MpiContext() {
   if (!is_group_) MPI_Finalize();
 }
 
-RankContext& MpiContext::split(int colour) {
+RankContext& MpiContext::split(int colour, std::optional<int> host) {
   const WatchedWait wait(watchdog_, "split into groups");
   MPI_Comm group = MPI_COMM_NULL;
   check_mpi(MPI_Comm_split(world_, colour, rank_, &group), "MPI_Comm_split");
-  return *groups_.emplace_back(std::make_unique<MpiContext>(group, watchdog_));
+  return *groups_.emplace_back(std::make_unique<MpiContext>(group, host.value_or(host_), watchdog_));
 }
 
 void MpiContext::abandon() {

@@ -27,6 +27,7 @@
 #include "worker/clip.hpp"
 #include "worker/exchanger.hpp"
 #include "worker/gradient_capture.hpp"
+#include "worker/lanes.hpp"
 #include "worker/lap_clock.hpp"
 #include "worker/node_layout.hpp"
 #include "worker/node_segments.hpp"
@@ -67,6 +68,15 @@ const SliceKernels& kernels_named(const std::string& name) {
   ensure_failed("kernels that run here", __FILE__, __LINE__, name);
 }
 
+/// The fastest that run on every host: weights are written on each of them, and must be the same to the bit.
+std::string kernels_of_all(RankContext& ranks) {
+  std::size_t common = slice_kernels().size();  // each list ends alike
+  for (const std::string& text : ranks.gather(std::to_string(common)))
+    common = std::min(common, static_cast<std::size_t>(std::stoul(text)));
+  common = static_cast<std::size_t>(std::stoul(ranks.broadcast(std::to_string(common))));
+  return slice_kernels()[slice_kernels().size() - common]->name;
+}
+
 /// `body(begin, end)` over [0, count) in torch's threads, cut at cache lines.
 template <class Body>
 void in_threads(std::int64_t count, const Body& body) {
@@ -77,9 +87,11 @@ void in_threads(std::int64_t count, const Body& body) {
       [&](std::int64_t begin, std::int64_t end) { body(begin * kSliceGrain, std::min(end * kSliceGrain, count)); });
 }
 
+/// Also between nodes, where there are several.
 class NodeExchanger final : public Exchanger {
  public:
-  NodeExchanger(ExchangerParts parts, const OptimizerSpec& rule, const NodeOptions& options)
+  NodeExchanger(ExchangerParts parts, const OptimizerSpec& rule, const NodeOptions& options,
+                const std::optional<ClusterOptions>& cluster)
       : parts_(std::move(parts)),
         rule_spec_(rule),
         options_(options),
@@ -95,15 +107,16 @@ class NodeExchanger final : public Exchanger {
             parts_.parameters, buckets_of_parameters(), parts_.clock,
             [this](std::size_t i, const at::Tensor& gradient) { publish(i, gradient); },
             [this](int bucket) { bucket_ready(bucket); }) {
-    REGATTA_ENSURE(ranks_ == parts_.ranks.world_size(), "all ranks on one host");
     expect_separate(parts_.parameters);
     agree_on_bucket_plan(layout_.hash, parts_.ranks);
     place_parameters();
     allot_state();
+    if (cluster) open_lanes(*cluster);
+    REGATTA_ENSURE(lanes_ || ranks_ == parts_.ranks.world_size(), "all ranks on one host");
     parts_.ranks.node_barrier();  // from here on weights and boards are filled
   }
 
-  const char* name() const override { return "node"; }
+  const char* name() const override { return lanes_ ? "cluster" : "node"; }
   int buckets() const override { return static_cast<int>(layout_.buckets.size()); }
   std::int64_t gradient_bytes() const override {
     std::int64_t bytes = 0;
@@ -125,8 +138,10 @@ class NodeExchanger final : public Exchanger {
     global_samples_ = static_cast<double>(global_samples);
     first_published_ = static_cast<std::uint32_t>(steps_ - 1) * static_cast<std::uint32_t>(layout_.buckets.size());
     ready_.assign(layout_.buckets.size(), false);
-    published_ = applied_ = 0;
+    published_ = applied_ = sent_ = 0;
+    finishing_ = false;
     capture_.begin_step();
+    if (lanes_) lanes_->expect_sums();
   }
   void begin_pass(bool last) override { capture_.begin_pass(last); }
 
@@ -134,43 +149,54 @@ class NodeExchanger final : public Exchanger {
     parts_.watchdog.post(step_, bucket, "backward");
     ready_[static_cast<std::size_t>(bucket)] = true;
     publish_ready();
+    if (lanes_)
+      while (sent_ < layout_.buckets.size() && all_published(sent_)) send(sent_++);
     if (!parts_.clip_norm)
-      while (applied_ < layout_.buckets.size() && all_published(applied_)) apply(applied_++);
+      while (applied_ < layout_.buckets.size() && is_summed(applied_)) apply(applied_++);
   }
 
   std::optional<StepOutcome> finish_step(const StepVotes& votes) override {
     const c10::NoGradGuard no_grad;
     const Lap lap(parts_.clock, Activity::kPublish);
+    boards_[rank_].ballots[page()] = ballot_of(votes);
+    finishing_ = true;
     publish_missing();
     const WatchedWait wait(parts_.watchdog, "exchange of gradients");
     Duration waited{};
+    if (lanes_) waited += send_rest();
     if (parts_.clip_norm) {
       for (std::size_t b = 0; b < layout_.buckets.size(); ++b) {
-        waited += wait_for_bucket(b);
+        waited += wait_for_sum(b);
         squares_ += add_up(b);
       }
       waited += clip();
     }
     for (; applied_ < layout_.buckets.size(); ++applied_) {
-      if (!parts_.clip_norm) waited += wait_for_bucket(applied_);
+      if (!parts_.clip_norm) waited += wait_for_sum(applied_);
       apply(applied_);
     }
     for (at::Tensor& gradient : own_) gradient.reset();
-    const StepOutcome outcome = meet(votes, waited);
-    if (ranks_ > 1) waits_.push_back(seconds(waited));
+    if (lanes_) waited += finish_lanes();
+    const StepOutcome outcome = meet(waited);
+    if (has_others()) waits_.push_back(seconds(waited));
     return outcome;
   }
   std::optional<StepOutcome> settle() override { return {}; }
 
   void allreduce_now(std::span<double> values) override {
     const Lap lap(parts_.clock, Activity::kSum);
-    const Duration waited = sum_.sum(values, "sum of metrics");
-    if (ranks_ > 1) waits_.push_back(seconds(waited));
+    const Duration waited = sum_over_ranks(values, "sum of metrics");
+    if (has_others()) waits_.push_back(seconds(waited));
   }
 
   std::vector<Parameter> weights() const override { return weights_; }
   std::vector<double> take_waits() override { return std::exchange(waits_, {}); }
-  std::int64_t take_bytes_exchanged() override { return std::exchange(bytes_exchanged_, 0); }
+  std::int64_t take_bytes_exchanged() override {
+    return std::exchange(bytes_exchanged_, 0) + (lanes_ ? lanes_->take_bytes_sent() : 0);
+  }
+  double take_hidden_s() override {
+    return lanes_ ? std::max(0.0, lanes_->take_busy_s() - std::exchange(waited_for_lanes_s_, 0)) : 0;
+  }
 
  private:
   // ---- once
@@ -234,6 +260,16 @@ class NodeExchanger final : public Exchanger {
     if (parts_.clip_norm) totals_ = at::empty({elements}, options);
   }
 
+  void open_lanes(const ClusterOptions& cluster) {
+    const NodeMap map = node_map(parts_.ranks);
+    if (map.ranks.size() == 1) return;
+    lanes_ = make_lanes(layout_, map, number_of(weights_[0].tensor.scalar_type()),
+                        LaneOptions{.wire = cluster.wire, .choice = cluster.choice}, kernels_, parts_.ranks);
+    is_first_node_ = map.node == 0;
+  }
+
+  bool has_others() const { return parts_.ranks.world_size() > 1; }
+
   Slice own_slice(std::size_t parameter) const {
     const NodeSlot& slot = layout_.slots[parameter];
     return slice_within(slice_of(layout_.buckets[static_cast<std::size_t>(slot.bucket)], rank_, ranks_), slot);
@@ -269,7 +305,9 @@ class NodeExchanger final : public Exchanger {
   /// Others look at one count: buckets are told in order.
   void publish_ready() {
     const std::size_t before = published_;
-    while (published_ < ready_.size() && ready_[published_]) ++published_;
+    // Between nodes the votes travel with the last bucket, and are known when the step ends.
+    const std::size_t most = lanes_ && !finishing_ ? ready_.size() - 1 : ready_.size();
+    while (published_ < most && ready_[published_]) ++published_;
     if (published_ == before) return;
     streams_done();
     raise_to(boards_[rank_].published, first_published_ + static_cast<std::uint32_t>(published_));
@@ -299,7 +337,84 @@ class NodeExchanger final : public Exchanger {
     return waited;
   }
 
+  // ---- between nodes
+
+  /// This node's sum of this rank's slice, to its lanes.
+  void send(std::size_t bucket) {
+    {
+      const Lap lap(parts_.clock, Activity::kReduce, static_cast<int>(bucket));
+      for_own_slices(bucket, [&](std::size_t i, const Slice& own, std::int64_t) {
+        lanes_->put(bucket, layout_.slots[i].begin + own.begin, own.size(), gradients_at(i, own.begin),
+                    number_of(own_[i].scalar_type()));
+        own_[i].reset();
+      });
+    }
+    lanes_->start(bucket);
+  }
+
+  Duration send_rest() {
+    Duration waited{};
+    for (; sent_ < layout_.buckets.size(); ++sent_) {
+      waited += wait_for_bucket(sent_);
+      send(sent_);
+    }
+    if (rank_ != 0) return waited;
+    Ballot all{};
+    for (int r = 0; r < ranks_; ++r)
+      for (std::size_t vote = 0; vote < all.size(); ++vote) all[vote] += boards_[r].ballots[page()][vote];
+    lanes_->start_votes(all);
+    return waited;
+  }
+
+  /// What `wait` takes of the trainer thread's time.
+  template <class Wait>
+  Duration timed(const Wait& wait) {
+    const auto start = std::chrono::steady_clock::now();
+    wait();
+    const Duration waited = std::chrono::steady_clock::now() - start;
+    waited_for_lanes_s_ += seconds(waited);
+    return waited;
+  }
+
+  /// The votes are in, and nothing of this step is under way.
+  Duration finish_lanes() {
+    const Lap lap(parts_.clock, Activity::kWait, buckets() - 1);
+    return timed([&] {
+      if (rank_ == 0) boards_[0].ballots[page()] = lanes_->wait_votes();
+      lanes_->finish();
+    });
+  }
+
+  /// Once the step is published by all ranks of the node: the same as `sum` over the world.
+  Duration sum_over_ranks(std::span<double> values, const char* what) {
+    if (!lanes_) return sum_.sum(values, what);
+    const WatchedWait wait(parts_.watchdog, what);
+    const auto start = std::chrono::steady_clock::now();
+    lanes_->allreduce(values);
+    return std::chrono::steady_clock::now() - start;
+  }
+
   // ---- applying
+
+  bool is_summed(std::size_t bucket) { return lanes_ ? bucket < sent_ && lanes_->done(bucket) : all_published(bucket); }
+
+  Duration wait_for_sum(std::size_t bucket) {
+    if (!lanes_) return wait_for_bucket(bucket);
+    const Lap lap(parts_.clock, Activity::kWait, static_cast<int>(bucket));
+    parts_.watchdog.post(step_, static_cast<int>(bucket), "exchange between nodes");
+    return timed([&] { lanes_->wait(bucket); });
+  }
+
+  /// What adds up to the sum over all ranks, from `begin` of a parameter on.
+  struct Addends {
+    std::vector<const std::byte*> gradients;
+    Number number;
+  };
+  Addends addends(std::size_t i, std::int64_t begin) const {
+    if (!lanes_) return {gradients_at(i, begin), number_of(own_[i].scalar_type())};
+    const auto bucket = static_cast<std::size_t>(layout_.slots[i].bucket);
+    return {lanes_->sum(bucket, layout_.slots[i].begin + begin), lanes_->number(bucket)};
+  }
 
   /// Calls `use(parameter, slice within it, first state)` for what this rank owns of the bucket.
   template <class Use>
@@ -341,18 +456,14 @@ class NodeExchanger final : public Exchanger {
     const at::Tensor& parameter = parts_.parameters[i].tensor;
     const at::Tensor& weights = weights_[i].tensor;
     const auto bytes = static_cast<std::int64_t>(parameter.element_size());
-    std::vector<const std::byte*> gradients;
-    if (parts_.clip_norm)
-      gradients.push_back(at(totals_, state));
-    else
-      gradients = gradients_at(i, own.begin);
+    const Number weight_number = number_of(weights.scalar_type()), working_number = number_of(parameter.scalar_type());
+    const Addends from = parts_.clip_norm ? Addends{{at(totals_, state)}, weight_number} : addends(i, own.begin);
     std::vector<std::byte*> working;
     for (std::size_t d = 0; d < segments_.domains(); ++d)
       working.push_back(segments_.weights(d, i) + own.begin * bytes);
-    const Number weight_number = number_of(weights.scalar_type()), working_number = number_of(parameter.scalar_type());
     kernels_.update({.count = own.size(),
-                     .gradient_number = parts_.clip_norm ? weight_number : working_number,
-                     .gradients = gradients,
+                     .gradient_number = from.number,
+                     .gradients = from.gradients,
                      .scale = parts_.clip_norm ? clip_scale_ : 1 / global_samples_,
                      .weight_number = weight_number,
                      .weights = at(weights, own.begin),
@@ -371,9 +482,10 @@ class NodeExchanger final : public Exchanger {
     const Lap lap(parts_.clock, Activity::kReduce, static_cast<int>(bucket));
     double squares = 0;
     for_own_slices(bucket, [&](std::size_t i, const Slice& own, std::int64_t state) {
+      const Addends from = addends(i, own.begin);
       squares += kernels_.sum({.count = own.size(),
-                               .gradient_number = number_of(own_[i].scalar_type()),
-                               .gradients = gradients_at(i, own.begin),
+                               .gradient_number = from.number,
+                               .gradients = from.gradients,
                                .scale = 1 / global_samples_,
                                .total_number = number_of(totals_.scalar_type()),
                                .total = at(totals_, state)});
@@ -385,24 +497,27 @@ class NodeExchanger final : public Exchanger {
   Duration clip() {
     const Lap lap(parts_.clock, Activity::kSum);
     std::array<double, 1> squares{std::exchange(squares_, 0)};
-    const Duration waited = sum_.sum(squares, "norm of the gradient");
+    // Each node has the whole gradient, and slices of its own: one node's norm is everybody's, to the bit.
+    if (!is_first_node_) squares[0] = 0;
+    const Duration waited = sum_over_ranks(squares, "norm of the gradient");
     clip_scale_ = clip_scale(std::sqrt(squares[0]), *parts_.clip_norm);
     return waited;
   }
 
   // ---- the end of a step
 
-  StepOutcome meet(const StepVotes& votes, Duration& waited) {
+  std::size_t page() const { return static_cast<std::size_t>(steps_) % 2; }
+
+  StepOutcome meet(Duration& waited) {
     const Lap lap(parts_.clock, Activity::kMeet);
-    const std::size_t page = static_cast<std::size_t>(steps_) % 2;
-    boards_[rank_].ballots[page] = ballot_of(votes);
     streams_done();
     raise_to(boards_[rank_].applied, static_cast<std::uint32_t>(steps_));
     parts_.watchdog.post(step_, buckets() - 1, "apply");  // somebody has not come past the last one
     Ballot all{};
     for (int r = 0; r < ranks_; ++r) {
       waited += wait_until(boards_[r].applied, static_cast<std::uint32_t>(steps_), policy_);
-      for (std::size_t vote = 0; vote < all.size(); ++vote) all[vote] += boards_[r].ballots[page][vote];
+      if (lanes_ && r > 0) continue;  // the first one has the sum over nodes
+      for (std::size_t vote = 0; vote < all.size(); ++vote) all[vote] += boards_[r].ballots[page()][vote];
     }
     return outcome_of(step_, all, global_samples_);
   }
@@ -411,12 +526,15 @@ class NodeExchanger final : public Exchanger {
   OptimizerSpec rule_spec_;
   NodeOptions options_;
   const SliceKernels& kernels_;
-  int rank_, ranks_;  // on this host, which is the world
+  int rank_, ranks_;  // on this host
   WaitPolicy policy_;
   NodeLayout layout_;
   NodeSegments segments_;
   RankBoard* boards_;  // by rank
   NodeSum sum_;
+  std::unique_ptr<Lanes> lanes_;  // null: this node is the world
+  bool is_first_node_ = true;
+  double waited_for_lanes_s_ = 0;
 
   std::vector<Parameter> weights_;         // the same tensors as the parameters', or masters
   std::vector<std::int64_t> first_state_;  // of this rank's slice, by bucket
@@ -425,11 +543,12 @@ class NodeExchanger final : public Exchanger {
   std::int64_t step_ = 0, steps_ = 0;  // as the trainer counts; since this object was made
   StepRule rule_;
   double global_samples_ = 1, squares_ = 0, clip_scale_ = 1;
-  std::uint32_t first_published_ = 0;        // buckets published before this step
-  std::vector<bool> ready_;                  // by bucket
-  std::size_t published_ = 0, applied_ = 0;  // buckets of this step
-  std::vector<at::Tensor> own_;              // gradients as autograd made them, until they are applied
-  std::vector<double> waits_;                // seconds by collective
+  std::uint32_t first_published_ = 0;                   // buckets published before this step
+  std::vector<bool> ready_;                             // by bucket
+  std::size_t published_ = 0, sent_ = 0, applied_ = 0;  // buckets of this step
+  bool finishing_ = false;                              // backward is over
+  std::vector<at::Tensor> own_;                         // gradients as autograd made them, until they are applied
+  std::vector<double> waits_;                           // seconds by collective
   std::int64_t bytes_exchanged_ = 0;
   GradientCapture capture_;
 };
@@ -438,7 +557,13 @@ class NodeExchanger final : public Exchanger {
 
 std::unique_ptr<Exchanger> make_node_exchanger(ExchangerParts parts, const OptimizerSpec& rule,
                                                const NodeOptions& options) {
-  return std::make_unique<NodeExchanger>(std::move(parts), rule, options);
+  return std::make_unique<NodeExchanger>(std::move(parts), rule, options, std::nullopt);
+}
+
+std::unique_ptr<Exchanger> make_cluster_exchanger(ExchangerParts parts, const OptimizerSpec& rule, NodeOptions options,
+                                                  const ClusterOptions& cluster) {
+  if (options.kernels.empty()) options.kernels = kernels_of_all(parts.ranks);
+  return std::make_unique<NodeExchanger>(std::move(parts), rule, options, cluster);
 }
 
 }  // namespace regatta

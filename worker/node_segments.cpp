@@ -5,19 +5,20 @@
 #include <algorithm>
 #include <map>
 #include <new>
-#include <sstream>
+#include <span>
 
 namespace regatta {
 namespace {
 
 /// Domains by local rank, numbered from 0 in the order of their first ranks.
 std::vector<std::size_t> domains_of_ranks(int own, RankContext& ranks) {
-  std::string joined;
-  for (const std::string& text : ranks.gather(std::to_string(own))) joined += text + " ";
-  std::istringstream in(ranks.broadcast(joined));
+  const auto count = static_cast<std::size_t>(ranks.local_size());
+  const std::span all(reinterpret_cast<int*>(ranks.node_shared(count * sizeof(int))), count);
+  all[static_cast<std::size_t>(ranks.local_rank())] = own;
+  ranks.node_barrier();
   std::map<int, std::size_t> numbers;
   std::vector<std::size_t> domains;
-  for (int domain = 0; in >> domain;) domains.push_back(numbers.emplace(domain, numbers.size()).first->second);
+  for (const int domain : all) domains.push_back(numbers.emplace(domain, numbers.size()).first->second);
   return domains;
 }
 

@@ -50,7 +50,7 @@ class SoloContext final : public RankContext {
     mappings_[begin] = bytes;
     return static_cast<std::byte*>(begin);
   }
-  RankContext& split(int) override { return *this; }
+  RankContext& split(int, std::optional<int>) override { return *this; }
   void abandon() override {}
 
  private:
@@ -59,7 +59,7 @@ class SoloContext final : public RankContext {
 
 }  // namespace
 
-RankContext& RankContext::split(int /*colour*/) {
+RankContext& RankContext::split(int /*colour*/, std::optional<int> /*host*/) {
   ensure_failed("a context with groups", __FILE__, __LINE__, "only MPI's and a single process's have them");
 }
 

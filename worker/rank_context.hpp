@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -37,8 +38,9 @@ class RankContext {
   /// `bytes` of memory that all ranks of this host see, each at an address of its own; 64-byte aligned, with anything
   /// in it, alive as long as the context. Nothing of it outlives the processes.
   virtual std::byte* node_shared(std::size_t bytes) = 0;
-  /// The ranks that gave the same `colour`, in rank order, as a context of their own; this one owns it.
-  virtual RankContext& split(int colour);
+  /// The ranks that gave the same `colour`, in rank order, as a context of their own; this one owns it. For tests of
+  /// several hosts on one: there, ranks of a host that give another `host` count as standing on another one.
+  virtual RankContext& split(int colour, std::optional<int> host = {});
   /// Not collective: this rank leaves alone, after an error that the others do not know. The destructor then waits for
   /// nobody; the launcher ends the others when this process exits with a code other than 0.
   virtual void abandon() = 0;
@@ -59,7 +61,7 @@ LauncherVariables launcher_variables();
 std::unique_ptr<RankContext> make_solo_context();
 /// Which threads of this process call MPI.
 enum class MpiCallers {
-  kTrainer,  ///< MPI_THREAD_FUNNELED
+  kTrainer,  ///< one at a time: MPI_THREAD_SERIALIZED
   kDevices,  ///< a device's too, for what is in host memory (bridge_device.hpp): MPI_THREAD_MULTIPLE, where MPI has it
 };
 /// MPI_Init_thread and MPI_COMM_WORLD; the destructor finalizes. Defined in mpi_context.cpp.

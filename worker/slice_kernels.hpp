@@ -37,7 +37,7 @@ StepRule step_rule(const OptimizerSpec& spec, double learning_rate, std::int64_t
 /// `weights` may be one of `working`. States are in the numbers of `weights`, zero before the first step.
 struct SliceUpdate {
   std::int64_t count = 0;                       ///< elements
-  Number gradient_number = Number::kFloat32;    ///< kFloat64 with weights of kFloat64 alone
+  Number gradient_number = Number::kFloat32;    ///< kFloat64 with weights of kFloat64, and with them alone
   std::span<const std::byte* const> gradients;  ///< one a rank, summed in this order
   double scale = 1;                             ///< times the sum: one over the global batch, and clipping
   Number weight_number = Number::kFloat32;      ///< kFloat32 or kFloat64
@@ -59,11 +59,22 @@ struct SliceSum {
   bool streaming = false;
 };
 
+/// rounded[i] = bfloat16 of (sum over ranks + left[i]); left[i] becomes what rounding took (Seide et al., Interspeech
+/// 2014, section 3.2).
+struct SliceRound {
+  std::int64_t count = 0;
+  Number gradient_number = Number::kFloat32;  ///< or kBfloat16
+  std::span<const std::byte* const> gradients;
+  float* left = nullptr;
+  std::byte* rounded = nullptr;
+};
+
 /// The same results for each of them but for rounding; each gives the same bits for the same arguments.
 struct SliceKernels {
   const char* name;
   void (*update)(const SliceUpdate&, const StepRule&);
-  double (*sum)(const SliceSum&);                                         ///< returns the sum of the totals' squares
+  double (*sum)(const SliceSum&);  ///< returns the sum of the totals' squares
+  void (*round)(const SliceRound&);
   void (*copy)(std::byte* to, const std::byte* from, std::size_t bytes);  ///< streams where `to` is 64-byte aligned
 };
 /// Those that this processor runs, the fastest first; the last one is plain.

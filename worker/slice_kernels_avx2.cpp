@@ -76,5 +76,5 @@ void copy_line(std::byte* to, const std::byte* from) {
 
 namespace regatta {
 extern const SliceKernels kAvx2SliceKernels;
-const SliceKernels kAvx2SliceKernels{"AVX2", update, sum, copy};
+const SliceKernels kAvx2SliceKernels{"AVX2", update, sum, round, copy};
 }  // namespace regatta

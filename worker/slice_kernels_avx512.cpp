@@ -72,5 +72,5 @@ void copy_line(std::byte* to, const std::byte* from) {
 
 namespace regatta {
 extern const SliceKernels kAvx512SliceKernels;
-const SliceKernels kAvx512SliceKernels{"AVX-512", update, sum, copy};
+const SliceKernels kAvx512SliceKernels{"AVX-512", update, sum, round, copy};
 }  // namespace regatta

@@ -75,5 +75,5 @@ void copy_line(std::byte* to, const std::byte* from) {
 
 namespace regatta {
 extern const SliceKernels kPlainSliceKernels;
-const SliceKernels kPlainSliceKernels{"plain", update, sum, copy};
+const SliceKernels kPlainSliceKernels{"plain", update, sum, round, copy};
 }  // namespace regatta

@@ -121,7 +121,9 @@ void update_by_rule(const SliceUpdate& u, const StepRule& rule) {
 
 void update(const SliceUpdate& u, const StepRule& rule) {
   if (u.weight_number == Number::kFloat64) return update_by_rule<double, double, double>(u, rule);
-  if (u.working_number == Number::kFloat32) return update_by_rule<float, float, float>(u, rule);
+  if (u.working_number == Number::kFloat32)
+    return u.gradient_number == Number::kFloat32 ? update_by_rule<float, float, float>(u, rule)
+                                                 : update_by_rule<float, Bf16, float>(u, rule);
   if (u.gradient_number == Number::kFloat32) return update_by_rule<float, float, Bf16>(u, rule);
   return update_by_rule<float, Bf16, Bf16>(u, rule);
 }
@@ -155,6 +157,27 @@ double sum_all(const SliceSum& s) {
 double sum(const SliceSum& s) {
   if (s.total_number == Number::kFloat64) return sum_all<double, double>(s);
   return s.gradient_number == Number::kBfloat16 ? sum_all<float, Bf16>(s) : sum_all<float, float>(s);
+}
+
+template <class L, class G>
+std::int64_t round_range(const SliceRound& r, std::int64_t i) {
+  const auto one = L::fill(1);
+  Bf16* const rounded = reinterpret_cast<Bf16*>(r.rounded);
+  for (; i + L::kWidth <= r.count; i += L::kWidth) {
+    const auto whole = mean_of<L, float, G>(r.gradients, i, one) + L::load(r.left + i);
+    L::store_bf16(rounded + i, whole);
+    L::store(r.left + i, whole - L::load_bf16(rounded + i));
+  }
+  return i;
+}
+
+template <class G>
+void round_all(const SliceRound& r) {
+  round_range<Single<float>, G>(r, round_range<Lanes<float>, G>(r, 0));
+}
+
+void round(const SliceRound& r) {
+  r.gradient_number == Number::kBfloat16 ? round_all<Bf16>(r) : round_all<float>(r);
 }
 
 void copy(std::byte* to, const std::byte* from, std::size_t bytes) {

@@ -357,10 +357,13 @@ class Worker {
     std::unique_ptr<Exchanger> exchanger;
     if (device != nullptr) {
       exchanger = make_device_exchanger(std::move(parts), wrapped_optimizer(), *device, spec.exchange.wire, loss_scale);
-    } else if (one_host && (features_.has(Feature::kNodeExchanger) || !has_mpi)) {
-      exchanger = make_node_exchanger(std::move(parts), spec.optimizer,
-                                      {.streaming_stores = features_.has(Feature::kStreamingStores),
-                                       .bf16_weights = features_.has(Feature::kBf16Weights)});
+    } else if (!has_mpi ||
+               (features_.has(Feature::kNodeExchanger) && (one_host || features_.has(Feature::kClusterExchanger)))) {
+      const NodeOptions options{.streaming_stores = features_.has(Feature::kStreamingStores),
+                                .bf16_weights = features_.has(Feature::kBf16Weights)};
+      exchanger = one_host
+                      ? make_node_exchanger(std::move(parts), spec.optimizer, options)
+                      : make_cluster_exchanger(std::move(parts), spec.optimizer, options, {.wire = spec.exchange.wire});
     } else {
       exchanger = make_mpi_exchanger(std::move(parts), wrapped_optimizer());
     }
@@ -550,9 +553,10 @@ ExitCode run_worker(const WorkerOptions& options, const LeaveNow& leave_now, con
       last_words.say(ExitCode::kDeadline, message);
       leave_now(ExitCode::kDeadline);
     });
-    const auto ranks = make_context(variables, watchdog, cuda);
-    log.set_rank(ranks->rank(), host_name());
-    return Worker(options, leave_now, cuda, wraps, variables, log, signals, watchdog, last_words, *ranks).run();
+    const auto world = make_context(variables, watchdog, cuda);
+    RankContext& ranks = wraps.host_of ? world->split(0, wraps.host_of(world->rank())) : *world;
+    log.set_rank(ranks.rank(), host_name());
+    return Worker(options, leave_now, cuda, wraps, variables, log, signals, watchdog, last_words, ranks).run();
   } catch (...) {  // before there was a world
     const Failure failure = current_failure();
     log.error(failure.message);

@@ -38,7 +38,8 @@ struct WorkerWraps {
   std::function<std::unique_ptr<Model>(std::unique_ptr<Model>, int rank)> model;  ///< or the real one, with hooks
   /// Called by the loader's thread before it makes a batch (from 0): a delay or a failure in production.
   std::function<void(int rank, std::int64_t batch)> before_batch;
-  std::function<void()> before_end;  ///< called by rank 0 before it writes weights and result: a slow disk
+  std::function<int(int rank)> host_of;  ///< ranks of this host stand on several, by number
+  std::function<void()> before_end;      ///< called by rank 0 before it writes weights and result: a slow disk
 };
 
 /// Ends the process at once, unwinding nothing; does not return.

@@ -13,8 +13,9 @@ using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
 
-constexpr Feature kAll[] = {Feature::kNodeExchanger, Feature::kStreamingStores, Feature::kAllocator,
-                            Feature::kOneDnnLinear,  Feature::kBf16Weights,     Feature::kStepTrace};
+constexpr Feature kAll[] = {Feature::kNodeExchanger, Feature::kClusterExchanger, Feature::kStreamingStores,
+                            Feature::kAllocator,     Feature::kOneDnnLinear,     Feature::kBf16Weights,
+                            Feature::kStepTrace};
 
 TEST(Features, AreAllOnUnlessSaid) {
   for (const char* text : {"", " "})
@@ -46,8 +47,9 @@ TEST(Features, RefuseWhatTheyDoNotKnow) {
       parse_features(text);
       ADD_FAILURE() << "accepted " << text;
     } catch (const ConfigError& error) {
-      EXPECT_THAT(error.what(), HasSubstr("known: allocator, bf16_weights, convolutions, lstm, node_exchanger, "
-                                          "onednn_linear, step_trace, streaming_stores"));
+      EXPECT_THAT(error.what(),
+                  HasSubstr("known: allocator, bf16_weights, cluster_exchanger, convolutions, lstm, node_exchanger, "
+                            "onednn_linear, step_trace, streaming_stores"));
     }
   }
   try {

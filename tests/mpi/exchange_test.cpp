@@ -192,6 +192,7 @@ TEST_P(Exchange, CountsWaitsAndBytes) {
   const std::size_t in_memory = ranks() == 1 ? 0 : 2 + 1;  // one wait a step
   EXPECT_EQ(exchanger_->take_waits().size(), GetParam().by_bucket() ? 2 * 3 + 1 : in_memory);
   EXPECT_TRUE(exchanger_->take_waits().empty());
+  if (!GetParam().hosts.empty()) return;  // what travels between hosts: ClusterExchanger.SendsWhatItsWaySays
   // In memory a rank hands on what others own: over all ranks each gradient as often as there are others.
   std::array<double, 1> bytes{static_cast<double>(exchanger_->take_bytes_exchanged())};
   exchanger_->allreduce_now(bytes);
@@ -222,6 +223,19 @@ INSTANTIATE_TEST_SUITE_P(
         ExchangeWay{.name = "NodeBf16OfTwoDomains", .type = at::kFloat, .bf16 = true, .two_domains = true},
         ExchangeWay{
             .name = "NodeWithPlainStores", .type = at::kFloat, .node = {.streaming_stores = false, .kernels = "plain"}},
+        ExchangeWay{.name = "ClusterFloat", .type = at::kFloat, .hosts = {0, 1, 2, 3}},
+        ExchangeWay{.name = "ClusterDouble", .type = at::kDouble, .hosts = {0, 0, 1, 2}},
+        ExchangeWay{.name = "ClusterOfTwo", .type = at::kFloat, .hosts = {0, 1, 0, 1}},
+        ExchangeWay{.name = "ClusterUneven", .type = at::kFloat, .hosts = {0, 1, 1, 1}},
+        ExchangeWay{.name = "ClusterThatSwaps", .type = at::kFloat, .hosts = {0, 1, 1, 2}, .swap_bytes = 1 << 20},
+        ExchangeWay{.name = "ClusterBf16", .type = at::kFloat, .bf16 = true, .hosts = {0, 1, 1, 2}},
+        ExchangeWay{.name = "ClusterBf16Wire", .type = at::kFloat, .wire = Wire::kBf16, .hosts = {0, 1, 2, 2}},
+        ExchangeWay{.name = "ClusterBf16WireThatSwaps",
+                    .type = at::kFloat,
+                    .wire = Wire::kBf16,
+                    .hosts = {0, 1, 2, 3},
+                    .swap_bytes = 1 << 20},
+        ExchangeWay{.name = "ClusterOfOneHost", .type = at::kFloat, .hosts = {7, 7, 7, 7}},
         ExchangeWay{.name = "DeviceFloat", .type = at::kFloat, .device = LateOptions{}},
         ExchangeWay{.name = "DeviceDouble", .type = at::kDouble, .device = LateOptions{}},
         ExchangeWay{.name = "DeviceOfLateSums", .type = at::kFloat, .device = LateOptions{.late_exchange = true}},
@@ -244,12 +258,28 @@ INSTANTIATE_TEST_SUITE_P(
                     .cpu_ranks = 2}),
     [](const auto& tested) { return tested.param.name; });
 
+/// Where nodes have equal and unequal numbers of ranks, one after the other or not.
+const std::vector<std::vector<int>> kHosts = {{0, 1, 2, 3}, {0, 0, 1, 1}, {0, 1, 0, 1}, {0, 0, 1, 2}, {2, 1, 1, 1}};
+
 class NodeAgainstMpi : public testing::TestWithParam<Rule> {
  protected:
   static std::vector<at::Tensor> trained(const ExchangeWay& way) {
     SmallModel model(way, GetParam().spec, GetParam().clip_norm);
     for (int step = 0; step < 3; ++step) model.step(GetParam().passes);
     return model.weights();
+  }
+  /// On every rank, and again.
+  static void expect_the_same_bits(const ExchangeWay& way, const std::optional<ExchangeWay>& other = {}) {
+    std::string bits;
+    for (const ExchangeWay& tried : {way, other.value_or(way)}) {
+      std::string found;
+      for (const at::Tensor& tensor : trained(tried)) {
+        const at::Tensor dense = tensor.contiguous();
+        found += xxh3_hex({static_cast<const char*>(dense.const_data_ptr()), dense.nbytes()});
+      }
+      if (bits.empty()) bits = world().ranks.broadcast(found);  // rank 0's
+      EXPECT_EQ(found, bits) << tried.name << " " << testing::PrintToString(tried.hosts);
+    }
   }
 };
 
@@ -263,20 +293,23 @@ TEST_P(NodeAgainstMpi, GivesTheSameWeights) {
         EXPECT_LE(distance(trained(way), expected), type == at::kDouble ? 1e-10 : GetParam().float_tolerance())
             << kernels->name;
       }
+    for (const auto& hosts : kHosts)
+      for (const std::int64_t swap_bytes : {0, 1 << 20}) {
+        const ExchangeWay way{.name = "cluster", .type = type, .hosts = hosts, .swap_bytes = swap_bytes};
+        EXPECT_LE(distance(trained(way), expected), type == at::kDouble ? 1e-10 : GetParam().float_tolerance())
+            << testing::PrintToString(hosts);
+      }
   }
 }
 
 TEST_P(NodeAgainstMpi, GivesTheSameBitsAgainAndOnEveryRank) {
-  const ExchangeWay way{.name = "node", .type = at::kFloat};
-  std::string bits;
-  for (int repeat = 0; repeat < 2; ++repeat) {
-    std::string found;
-    for (const at::Tensor& tensor : trained(way)) {
-      const at::Tensor dense = tensor.contiguous();
-      found += xxh3_hex({static_cast<const char*>(dense.const_data_ptr()), dense.nbytes()});
-    }
-    if (repeat == 0) bits = world().ranks.broadcast(found);  // rank 0's
-    EXPECT_EQ(found, bits);
+  expect_the_same_bits({.name = "node", .type = at::kFloat});
+  for (const auto& hosts : kHosts) {
+    const ExchangeWay swaps{.name = "swaps", .type = at::kFloat, .hosts = hosts, .swap_bytes = 1 << 20};
+    expect_the_same_bits(swaps, ExchangeWay{.name = "adds up parts", .type = at::kFloat, .hosts = hosts});
+    for (const std::int64_t swap_bytes : {0, 1 << 20})
+      expect_the_same_bits(
+          {.name = "bf16 wire", .type = at::kFloat, .wire = Wire::kBf16, .hosts = hosts, .swap_bytes = swap_bytes});
   }
 }
 

@@ -67,12 +67,31 @@ MadeExchanger make_exchanger(const ExchangeWay& way, ExchangerParts parts, const
   } else if (way.mpi) {
     auto optimizer = make_optimizer(rule, parts.parameters);
     made.exchanger = make_mpi_exchanger(std::move(parts), std::move(optimizer));
+  } else if (!way.hosts.empty()) {
+    made.exchanger = make_cluster_exchanger({.parameters = std::move(parts.parameters),
+                                             .limits = parts.limits,
+                                             .clip_norm = parts.clip_norm,
+                                             .clock = parts.clock,
+                                             .watchdog = parts.watchdog,
+                                             .ranks = ranks_on(way.hosts)},
+                                            rule, way.node, {.wire = way.wire, .choice = {way.swap_bytes}});
   } else {
     NodeOptions options = way.node;
     options.numa_domain = way.two_domains ? world().ranks.rank() % 2 : 0;
     made.exchanger = make_node_exchanger(std::move(parts), rule, options);
   }
   return made;
+}
+
+RankContext& ranks_on(const std::vector<int>& hosts) {
+  if (hosts.empty()) return world().ranks;
+  static std::map<std::vector<int>, RankContext*> made;  // they live as long as the world
+  auto found = made.find(hosts);
+  if (found == made.end()) {
+    const int host = hosts.at(static_cast<std::size_t>(world().ranks.rank()));
+    found = made.emplace(hosts, &world().ranks.split(0, host)).first;
+  }
+  return *found->second;
 }
 
 StepOutcome finish_and_settle(Exchanger& exchanger, const StepVotes& votes) {

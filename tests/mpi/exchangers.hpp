@@ -6,6 +6,7 @@
 #include <iosfwd>
 #include <memory>
 #include <optional>
+#include <vector>
 
 #include "jobs/spec.hpp"
 #include "tests/mpi/late_device.hpp"
@@ -24,9 +25,11 @@ struct ExchangeWay {
   bool bf16 = false;
   bool two_domains = false;
   std::optional<LateOptions> device = {};
-  Wire wire = Wire::kSame;  ///< the device's
+  Wire wire = Wire::kSame;  ///< the device's, or between hosts
   int cpu_ranks = 0;        ///< with a device: the last ranks have host memory for one, all but the first at most
   std::optional<LossScaleRule> loss_scale = {};
+  std::vector<int> hosts = {};  ///< by rank: as if it stood on the host of this number
+  std::int64_t swap_bytes = 0;  ///< between them
 
   bool by_bucket() const { return mpi || device; }  ///< one collective a bucket, over the whole of it
 };
@@ -56,6 +59,9 @@ MadeExchanger make_mixed_exchanger(const MixedWorld& mixed, const ExchangeWay& w
 
 /// The outcome of this step, however late. Collective.
 StepOutcome finish_and_settle(Exchanger& exchanger, const StepVotes& votes);
+
+/// world()'s ranks, each on the host of its number; all on one where `hosts` is empty. Collective.
+RankContext& ranks_on(const std::vector<int>& hosts);
 
 /// Over world()'s ranks; made at the first call, on all of them.
 HostSums& host_sums();

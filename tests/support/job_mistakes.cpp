@@ -132,6 +132,10 @@ const Mistake kMistakes[] = {
      "found nothing", "write step_epochs: 10"},
     {"OneCycleAlone", kSchedule, "  schedule: {kind: one_cycle}", "7:14", "train.schedule.kind", "max_lr",
      "found nothing", "write max_lr"},
+    {"WireOfFp64", kTwo, "  - {name: two, ranks: 2, train: {precision: fp64, exchange: {wire: bf16}}}", "16:63",
+     "configurations[1].train.exchange.wire", "expected same", "found bf16", "write wire: same"},
+    {"EveryOnGpus", kTwo, "  - {name: two, ranks: 2, backend: nccl, train: {exchange: {every: 8}}}", "16:61",
+     "configurations[1].train.exchange.every", "expected every: 1", "found 8", "write every: 1"},
     {"OuterAlone", kExchange, "  exchange: {outer: {lr: 1}}", "9:14", "train.exchange.outer", "every above 1",
      "found 1", "write every: 8"},
     {"MeasuredSharesOfLocalStatistics", kBatch, "  batch: 128\n  batch_norm: local\n  shares: measured", "7:3",
@@ -171,10 +175,8 @@ const Mistake kMistakes[] = {
      "configurations[1].train.schedule.kind", "stop.epochs", "found nothing", "write stop: {epochs: 10}"},
 };
 
-// One for each key in jobs/unsupported.cpp, but for train.exchange.outer, which needs another such key beside it.
+// One for each key in jobs/unsupported.cpp.
 const Mistake kLater[] = {
-    {"LaterWire", kExchange, "  exchange: {wire: bf16}", "9:14", "train.exchange.wire", "expected same", "bf16",
-     "write same"},
     {"LaterStage", kData, "data: {format: idx, path: mnist, stage: node-local}", "3:34", "data.stage", "expected none",
      "found node-local", "write none"},
     {"LaterEvery", kExchange, "  exchange: {wire: same, every: 8}", "9:26", "train.exchange.every", "expected 1",

@@ -1,0 +1,15 @@
+#include "jobs/lane_choice.hpp"
+
+namespace regatta {
+
+Json to_json(const LaneChoice& choice) {
+  return {{"swap_bytes", choice.swap_bytes}};
+}
+
+LaneChoice lane_choice_from_json(const Json& json) {
+  const auto bytes = json_get<std::int64_t>(json, "swap_bytes");
+  if (bytes < 0) json_bad("swap_bytes", "0 or more", std::to_string(bytes));
+  return {.swap_bytes = bytes};
+}
+
+}  // namespace regatta
