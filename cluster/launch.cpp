@@ -22,6 +22,7 @@ std::unique_ptr<Launch> launch(const PoolSpec& pool, const LaunchRequest& reques
     return SlurmJob::submit(request.job_name, request.plan.parent_path() / kBatchScript);
   if (pool.launcher == LauncherKind::kSlurm)  // srun needs to know its allocation
     return std::make_unique<LocalProcess>(launch_command(pool, request), inherited_environment(), log);
+  if (pool.launcher == LauncherKind::kSsh) write_host_file(pool, request);
   return std::make_unique<LocalProcess>(launch_command(pool, request), log);
 }
 

@@ -20,8 +20,9 @@ struct LaunchRequest {
   std::filesystem::path plan;     ///< attempt-K/plan.json
   std::filesystem::path run_dir;  ///< the run's folder
   int ranks = 1;
-  std::vector<int> ranks_by_node;  ///< of a pool with several hosts; sums to `ranks`
-  bool contended = false;          ///< more ranks than cores: yield when idle
+  std::vector<int> ranks_by_node;      ///< of a pool with several hosts; sums to `ranks`
+  bool contended = false;              ///< more ranks than cores: yield when idle
+  std::vector<std::string> forwarded;  ///< variables that ranks on other hosts get, too
   // Of a batch system.
   std::string job_name;      ///< of this attempt alone
   int threads = 1;           ///< cores a rank
@@ -46,8 +47,14 @@ std::vector<std::string> slurm_command(const LaunchRequest& request);
 /// This process runs in an allocation (salloc, or a batch script).
 bool inside_slurm_allocation();
 
-/// The same on hosts reached by ssh, with the ranks dealt to them in order.
+/// The same on hosts reached by ssh, with the ranks dealt to them in order by a hostfile beside the plan.
 std::vector<std::string> ssh_command(const PoolSpec& pool, const LaunchRequest& request);
+/// "n1 slots=2": a line a host.
+std::string host_file(const PoolSpec& pool, const LaunchRequest& request);
+/// Writes it where ssh_command says. Throws IoError.
+void write_host_file(const PoolSpec& pool, const LaunchRequest& request);
+/// The names of those variables of `environment` that say how ranks work, wherever they are. Pure.
+std::vector<std::string> forwarded_variables(const std::vector<std::string>& environment);
 
 /// A readable, runnable launch.sh with every argument quoted.
 std::string launch_script(const std::vector<std::string>& argv);
@@ -104,10 +111,11 @@ std::unique_ptr<Launch> launch(const PoolSpec& pool, const LaunchRequest& reques
 class LocalProcess final : public Launch {
  public:
   /// Output of the launcher itself goes to `log`. Throws LaunchError naming the missing program.
-  LocalProcess(const std::vector<std::string>& argv, const std::filesystem::path& log);
+  LocalProcess(const std::vector<std::string>& argv, const std::filesystem::path& log,
+               const std::filesystem::path& input = "/dev/null");
   /// With exactly this environment, NAME=VALUE.
   LocalProcess(const std::vector<std::string>& argv, const std::vector<std::string>& environment,
-               const std::filesystem::path& log);
+               const std::filesystem::path& log, const std::filesystem::path& input = "/dev/null");
   ~LocalProcess() override;
   LocalProcess(const LocalProcess&) = delete;
   LocalProcess& operator=(const LocalProcess&) = delete;

@@ -16,6 +16,7 @@
 #include <string_view>
 
 #include "cluster/launcher.hpp"
+#include "cluster/ssh.hpp"
 #include "common/error.hpp"
 
 namespace regatta {
@@ -24,12 +25,6 @@ namespace {
 
 constexpr std::string_view kRunAsRoot = "OMPI_ALLOW_RUN_AS_ROOT";
 constexpr std::string_view kRunAsRootConfirm = "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM";
-
-std::string quoted(const std::string& argument) {
-  std::string text = "'";
-  for (const char letter : argument) text += letter == '\'' ? std::string("'\\''") : std::string(1, letter);
-  return text + "'";
-}
 
 /// Variables by which an outer mpirun or batch system tells its own ranks who they are.
 bool announces_a_rank(std::string_view entry, bool inside_mpirun) {
@@ -77,7 +72,7 @@ std::string launch_script(const std::vector<std::string>& argv) {
       std::string(kRunAsRoot) + "=1 " + std::string(kRunAsRootConfirm) + "=1; fi\nexec";
   for (const auto& argument : argv) {
     const bool new_line = argument.starts_with('-') || argument.starts_with('/');
-    script += (new_line && &argument != &argv.front() ? " \\\n  " : " ") + quoted(argument);
+    script += (new_line && &argument != &argv.front() ? " \\\n  " : " ") + shell_quoted(argument);
   }
   return script + "\n";
 }

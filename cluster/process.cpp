@@ -108,13 +108,13 @@ struct LocalProcess::Impl {
   }
 };
 
-LocalProcess::LocalProcess(const std::vector<std::string>& argv, const fs::path& log)
-    : LocalProcess(argv, local_environment(inherited_environment(), ::geteuid() == 0), log) {}
+LocalProcess::LocalProcess(const std::vector<std::string>& argv, const fs::path& log, const fs::path& input)
+    : LocalProcess(argv, local_environment(inherited_environment(), ::geteuid() == 0), log, input) {}
 
 LocalProcess::LocalProcess(const std::vector<std::string>& argv, const std::vector<std::string>& environment,
-                           const fs::path& log)
+                           const fs::path& log, const fs::path& input)
     : impl_(std::make_unique<Impl>()) {
-  impl_->pid = spawn(argv, environment, log);
+  impl_->pid = spawn(argv, environment, log, input);
 }
 
 LocalProcess::~LocalProcess() {

@@ -10,6 +10,7 @@
 #include <cctype>
 #include <string_view>
 
+#include "cluster/ssh.hpp"
 #include "common/error.hpp"
 
 namespace regatta {
@@ -27,15 +28,14 @@ std::string sbatch_quoted(const std::string& path) {
   return text + "\"";
 }
 
-std::string shell_quoted(const std::string& argument) {
+/// Quoted where it has to be: people read the script.
+std::string readable(const std::string& argument) {
   const auto plain = [](char c) {
     return std::isalnum(static_cast<unsigned char>(c)) != 0 ||
            std::string_view("/._-=:,+@").find(c) != std::string_view::npos;
   };
-  if (!argument.empty() && std::all_of(argument.begin(), argument.end(), plain)) return argument;
-  std::string text = "'";
-  for (const char letter : argument) text += letter == '\'' ? std::string("'\\''") : std::string(1, letter);
-  return text + "'";
+  const bool as_it_is = !argument.empty() && std::all_of(argument.begin(), argument.end(), plain);
+  return as_it_is ? argument : shell_quoted(argument);
 }
 
 int most_on_a_node(const LaunchRequest& request) {
@@ -102,15 +102,15 @@ std::string slurm_script(const PoolSpec& pool, const LaunchRequest& request) {
       "\n"
       "# Started again by Slurm, or given up meanwhile: what the first start wrote stays as it is.\n";
   script += fmt::format("if [ \"${{SLURM_RESTART_COUNT:-0}}\" -gt 0 ] || [ -e {} ]; then exit 11; fi\n\n",
-                        shell_quoted((attempt / kGivenUp).string()));
+                        readable((attempt / kGivenUp).string()));
   script += "export REGATTA_HELD_SINCE=$(date +%s)  # what was spent in the queue is not billed\n";
-  if (!pool.interface.empty()) script += "export OMPI_MCA_btl_tcp_if_include=" + shell_quoted(pool.interface) + "\n";
+  if (!pool.interface.empty()) script += "export OMPI_MCA_btl_tcp_if_include=" + readable(pool.interface) + "\n";
   if (request.contended) script += "export OMPI_MCA_mpi_yield_when_idle=1\n";
   script += "exec";
   for (const auto& argument : srun_command(request)) {
     const bool new_line = argument.starts_with("/") || argument == "--plan" || argument == "--run-dir";
     script += new_line && argument != request.plan && argument != request.run_dir ? " \\\n  " : " ";
-    script += shell_quoted(argument);
+    script += readable(argument);
   }
   return script + "\n";
 }

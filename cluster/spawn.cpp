@@ -131,9 +131,9 @@ std::string advice(const std::string& program, int error) {
 }  // namespace
 
 pid_t spawn(const std::vector<std::string>& argv, const std::vector<std::string>& environment,
-            const std::filesystem::path& log) {
+            const std::filesystem::path& log, const std::filesystem::path& input_file) {
   REGATTA_ENSURE(!argv.empty() && !argv.front().empty(), "a launch needs a program");
-  const Descriptor input(open_checked("/dev/null", O_RDONLY));
+  const Descriptor input(open_checked(input_file.c_str(), O_RDONLY));
   const Descriptor output(open_checked(log.c_str(), O_WRONLY | O_CREAT | O_APPEND));
   std::array<int, 2> ends{};
   if (::pipe2(ends.data(), O_CLOEXEC) != 0) throw LaunchError("cannot make a pipe: " + errno_text(errno));

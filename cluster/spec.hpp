@@ -23,6 +23,13 @@ struct OwnerPrice {
   NanoUsd usd_per_kwh;
 };
 
+/// What asking an ssh pool's hosts has found before a launch; not in the file.
+struct HostsFound {
+  std::string ranks_network;     ///< that all hosts share: an interface's name or CIDR; empty: Open MPI's choice
+  std::string daemons_network;   ///< likewise, of this host too
+  std::filesystem::path worker;  ///< where --push has put it; empty: where it is here
+};
+
 struct PoolSpec {
   std::string name;
   LauncherKind launcher = LauncherKind::kLocal;
@@ -34,6 +41,8 @@ struct PoolSpec {
   std::optional<PowerSpec> power;
   std::vector<std::string> hosts;  ///< ssh
   std::optional<std::filesystem::path> ssh_config;
+  std::string push_to;  ///< folder on the hosts for `--push`; empty: ~/.cache/regatta
+  HostsFound found;
   std::string partition, account, qos, constraint, time;  ///< slurm
   std::vector<std::string> extra;
   std::string interface, gres;

@@ -2,6 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <cctype>
+
 #include "cluster/slurm_script.hpp"
 #include "cluster/spec.hpp"
 #include "cluster/spec_words.hpp"
@@ -76,6 +79,38 @@ void read_power(YamlMap& map, PowerSpec& power) {
   map.text("source", power.source).required("write source: \"vendor TDP\", for example");
 }
 
+/// A name that ssh and a hostfile of mpirun take for a host and for nothing else.
+bool is_host(const std::string& text) {
+  const auto fine = [](char c) {
+    return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '.' || c == '_' || c == '-';
+  };
+  constexpr std::size_t kLongest = 253;  // RFC 1035
+  return !text.empty() && text.size() <= kLongest && std::isalnum(static_cast<unsigned char>(text[0])) != 0 &&
+         std::all_of(text.begin(), text.end(), fine);
+}
+
+void check_hosts(const std::vector<std::string>& hosts, const std::string& path, Findings& findings) {
+  for (std::size_t i = 0; i < hosts.size(); ++i) {
+    const std::string at = path + "[" + std::to_string(i) + "]";
+    if (!is_host(hosts[i]))
+      findings.add(at,
+                   "not a host's name (expected letters, digits, '.', '_' and '-', a letter or digit first, found \"" +
+                       hosts[i] + "\")",
+                   "write the name alone; options, user and port belong into the ssh_config");
+    else if (std::find(hosts.begin(), hosts.begin() + static_cast<std::ptrdiff_t>(i), hosts[i]) !=
+             hosts.begin() + static_cast<std::ptrdiff_t>(i))
+      findings.add(at, "the same host again (expected each once, found \"" + hosts[i] + "\")",
+                   "remove one; cores_per_node says how many ranks it takes");
+  }
+}
+
+/// What mpirun would take for several words, a list, or an option.
+bool is_one_word(const std::string& text, const char* not_in_it) {
+  return !text.empty() && text[0] != '-' && std::none_of(text.begin(), text.end(), [&](char c) {
+    return std::isspace(static_cast<unsigned char>(c)) != 0;
+  }) && text.find_first_of(not_in_it) == std::string::npos;
+}
+
 void read_pool(YamlMap& map, PoolSpec& pool, const fs::path& folder, Findings& findings) {
   const bool known = map.word("launcher", "launcher", pool.launcher, kLauncherKinds).good() || !map.written("launcher");
   const auto is = [&](LauncherKind kind) { return !known || pool.launcher == kind; };
@@ -101,8 +136,16 @@ void read_pool(YamlMap& map, PoolSpec& pool, const fs::path& folder, Findings& f
   hosts.check(pool.hosts.size() == static_cast<std::size_t>(pool.nodes), fmt::format("one host a node, {}", pool.nodes),
               "write as many hosts as nodes");
   if (known && ssh) hosts.required("write hosts: [n1, n2]");
+  if (hosts.good()) check_hosts(pool.hosts, map.path() + ".hosts", findings);
   fs::path ssh_config;
-  if (map.path("ssh_config", ssh_config, folder).only(ssh, "launcher: ssh").good()) pool.ssh_config = ssh_config;
+  YamlField config = map.path("ssh_config", ssh_config, folder).only(ssh, "launcher: ssh");
+  config.check(is_one_word(ssh_config.string(), "\"'"), "a path without spaces and quotes",
+               "mpirun takes ssh's command line apart at spaces: rename the folder");
+  if (config.good()) pool.ssh_config = ssh_config;
+  map.text("push_to", pool.push_to)
+      .only(ssh, "launcher: ssh")
+      .check(pool.push_to.starts_with('/'), "an absolute path, the same on all hosts",
+             "write push_to: /scratch/regatta, for example");
   const auto slurm_word = [&](const char* key, std::string& value) {
     YamlField word = map.text(key, value).only(slurm, "launcher: slurm");
     if (const std::string wrong = wrong_slurm_word(value); word.good()) word.check(wrong.empty(), wrong);
@@ -118,7 +161,10 @@ void read_pool(YamlMap& map, PoolSpec& pool, const fs::path& folder, Findings& f
     if (const std::string wrong = wrong_slurm_option(option); !wrong.empty() && extra.good())
       findings.add(map.path() + ".extra", fmt::format("not allowed (expected {}, found \"{}\")", wrong, option),
                    "write " + wrong);
-  map.text("interface", pool.interface).only(ssh || slurm, "launcher: ssh or slurm");
+  map.text("interface", pool.interface)
+      .only(ssh || slurm, "launcher: ssh or slurm")
+      .check(is_one_word(pool.interface, ",^"), "one interface or network",
+             "write interface: eth0, or interface: 10.0.0.0/24");
   map.duration("queue_timeout", pool.queue_timeout_s).only(slurm, "launcher: slurm").above(0);
 }
 

@@ -15,17 +15,6 @@ namespace fs = std::filesystem;
 
 constexpr std::uintmax_t kTail = 65'536;  // an error stands near the end
 
-std::string tail_of(const fs::path& path) {
-  std::error_code missing;
-  const auto size = fs::file_size(path, missing);
-  if (missing) return {};
-  std::ifstream file(path, std::ios::binary);
-  file.seekg(static_cast<std::streamoff>(size > kTail ? size - kTail : 0));
-  std::ostringstream text;
-  text << file.rdbuf();
-  return text.str();
-}
-
 /// Begins with "2025-07-01T12:00:00.000000Z "?
 bool is_stamped(std::string_view line) {
   constexpr std::size_t kStamp = 27;
@@ -37,6 +26,17 @@ bool has_word(const std::string& line) {
 }
 
 }  // namespace
+
+std::string log_tail(const fs::path& path) {
+  std::error_code missing;
+  const auto size = fs::file_size(path, missing);
+  if (missing) return {};
+  std::ifstream file(path, std::ios::binary);
+  file.seekg(static_cast<std::streamoff>(size > kTail ? size - kTail : 0));
+  std::ostringstream text;
+  text << file.rdbuf();
+  return text.str();
+}
 
 std::string last_rank_error(const std::string& log) {
   constexpr std::string_view kError = " error ";
@@ -68,7 +68,7 @@ std::string last_launcher_error(const std::string& log) {
   return error.empty() ? last : error;
 }
 
-std::string last_error(const fs::path& attempt_dir) {
+std::string last_error_of_ranks(const fs::path& attempt_dir) {
   std::vector<fs::path> logs;
   std::error_code unreadable;
   for (const auto& entry : fs::directory_iterator(attempt_dir, unreadable)) {
@@ -80,8 +80,13 @@ std::string last_error(const fs::path& attempt_dir) {
     return x.size() != y.size() ? x.size() < y.size() : x < y;
   });
   for (const auto& log : logs)
-    if (std::string error = last_rank_error(tail_of(log)); !error.empty()) return error;
-  return last_launcher_error(tail_of(attempt_dir / "launch.log"));
+    if (std::string error = last_rank_error(log_tail(log)); !error.empty()) return error;
+  return {};
+}
+
+std::string last_error(const fs::path& attempt_dir) {
+  const std::string error = last_error_of_ranks(attempt_dir);
+  return error.empty() ? last_launcher_error(log_tail(attempt_dir / "launch.log")) : error;
 }
 
 }  // namespace regatta

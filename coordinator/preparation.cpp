@@ -83,6 +83,17 @@ PoolCapacity capacity_of(const PoolSpec& pool, const Inventory& machine) {
           .host_cores = here ? machine.cores : std::vector<int>{}};
 }
 
+std::vector<Diagnostic> missing_files(const ClusterSpec& cluster) {
+  std::vector<Diagnostic> found;
+  for (const auto& pool : cluster.pools)
+    if (pool.ssh_config && !fs::is_regular_file(*pool.ssh_config))
+      found.push_back(cluster.source.finding("pools." + pool.name + ".ssh_config",
+                                             "no such file: " + pool.ssh_config->string(),
+                                             "relative paths begin at the cluster file's folder; without the key, ssh "
+                                             "reads ~/.ssh/config"));
+  return found;
+}
+
 bool wanted(const std::vector<std::string>& only, const std::string& name) {
   return only.empty() || std::find(only.begin(), only.end(), name) != only.end();
 }
@@ -219,6 +230,7 @@ Preparation prepare(const RunOptions& options, const Inventory& machine, const A
       result.cluster_text = read_yaml_file(*options.cluster, "cluster file");
       cluster = read_cluster_text(*result.cluster_text, options.cluster->string(),
                                   fs::absolute(*options.cluster).parent_path());
+      findings.add(missing_files(cluster));
     });
   }
   findings.throw_if_any();

@@ -113,6 +113,8 @@ std::string attempt_page(const RunState& run, const AttemptState& attempt, bool 
   std::string exit = attempt.exit_reason;
   if (attempt.exit_code) exit += fmt::format(" (exit code {})", *attempt.exit_code);
   if (!attempt.exit_message.empty()) exit += ": " + attempt.exit_message;
+  for (const auto& fault : attempt.faults)
+    if (attempt.exit_message.find(fault) == std::string::npos) text += field("noticed", fault);
   text += field("exit", exit);
   if (attempt.stop && attempt.stop->cost_decision) text += field("cost limit", cost_words(*attempt.stop));
   if (attempt.stop && attempt.stop->memory) text += field("memory", memory_words(*attempt.stop->memory));

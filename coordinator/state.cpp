@@ -172,6 +172,10 @@ void apply_journal(State& state, const Event& event) {
   }
 }
 
+void apply_fault(State& state, const Event& event) {
+  attempt_of(state, event).faults.push_back(json_get<std::string>(event.body, "message"));
+}
+
 void apply_exit(State& state, const Event& event) {
   auto& attempt = attempt_of(state, event);
   attempt.exit_code = json_get<int>(event.body, "code");
@@ -225,6 +229,7 @@ constexpr Kind kKinds[] = {{"comparison", apply_comparison},
                            {"launch", apply_launch},
                            {"job", apply_job},
                            {"journal", apply_journal},
+                           {"fault", apply_fault},
                            {"exit", apply_exit},
                            {"lost", apply_lost},
                            {"end", apply_end},

@@ -59,7 +59,8 @@ struct AttemptState {
   std::optional<JobState> job;              ///< of a batch system
   bool lost = false;                        ///< by a lost event: nobody saw its exit
   std::optional<int> exit_code, signal;
-  bool asked_to_stop = false;  ///< by Ctrl-C and its like, before it ended
+  std::vector<std::string> faults;  ///< what was noticed before it ended, as it was noticed
+  bool asked_to_stop = false;       ///< by Ctrl-C and its like, before it ended
   std::string exit_reason, exit_message;
 };
 

@@ -47,6 +47,7 @@ Json to_json(const AttemptState& attempt) {
           {"exit_code", value_or_null(attempt.exit_code)},
           {"signal", value_or_null(attempt.signal)},
           {"exit_reason", attempt.exit_reason},
+          {"faults", attempt.faults},
           {"exit_message", attempt.exit_message},
           {"start", record_json(attempt.start)},
           {"first_step", record_json(attempt.first_step)},

@@ -4,12 +4,15 @@
 #include <chrono>
 #include <thread>
 
+#include "cluster/ask_hosts.hpp"
 #include "cluster/slurm_script.hpp"
+#include "cluster/spawn.hpp"
 #include "common/files.hpp"
 #include "coordinator/attempt_times.hpp"
 #include "coordinator/exit_message.hpp"
 #include "coordinator/ingest.hpp"
 #include "coordinator/journal_follower.hpp"
+#include "coordinator/launch_log.hpp"
 #include "coordinator/link_server.hpp"
 #include "coordinator/run_progress.hpp"
 #include "coordinator/vitals.hpp"
@@ -43,6 +46,9 @@ class Attempt {
         argv_(launch_command(pool, request_)),
         journal_(folder_ / "journal.jsonl", plan.run, plan.attempt),
         progress_(plan) {
+    if (pool.launcher == LauncherKind::kSsh)
+      for (std::size_t node = 0; node < request_.ranks_by_node.size(); ++node)
+        hosts_.insert(hosts_.end(), static_cast<std::size_t>(request_.ranks_by_node[node]), pool.hosts[node]);
     vitals_.deadline_s = plan.training.train.deadline_s;
     vitals_.data_bytes = plan.dataset.bytes_to_decode();
     vitals_.queue_timeout_s = pool.queue_timeout_s;
@@ -103,14 +109,17 @@ class Attempt {
   Ending follow(Launch& ranks) {
     std::string killed_because;
     SteadyTime killed_at;
+    bool ended_after_fault = false;
     for (;;) {
       parts_.reactor.wait(kTick);
       // Asked before reading: once the ranks are gone, what is read is all there will ever be.
       const auto ended = ranks.poll();
       note_allocation(ranks);
       take_journal();
+      take_launch_log();
       if (ended) {
         take_journal();  // good lines come before the damage that follows them
+        if (ended_after_fault) return {{.code = code_after_fault()}, {}};
         return killed_because.empty() ? ending_of(*ended) : Ending{*ended, killed_because};
       }
       const auto now = std::chrono::steady_clock::now();
@@ -134,6 +143,10 @@ class Attempt {
         killed_at = now;
         ranks.kill();
         continue;  // what has ended is seen at once
+      } else if (decision.act == Act::kKillAfterFault) {
+        ended_after_fault = true;
+        ranks.kill();
+        continue;
       }
       parts_.display.update(view(now));
     }
@@ -194,9 +207,53 @@ class Attempt {
       if (const auto* stop = std::get_if<record::Stop>(&line.body)) {
         stop_message_ = stop->message;
         stop_code_ = stop->exit_code;
+        if (stop->exit_code == static_cast<int>(ExitCode::kDeadline) && !vitals_.faulted && !is_batch()) {
+          vitals_.faulted = now;
+          look_for_silent_hosts();
+        }
       }
       if (std::holds_alternative<record::Epoch>(line.body)) parts_.display.epoch_done(view(now));
     }
+  }
+
+  /// A fault stands in the ledger before mpirun ends for it, or has to be ended.
+  void take_launch_log() {
+    const std::string log = log_tail(folder_ / "launch.log");
+    if (log == launch_log_) return;
+    launch_log_ = log;
+    for (auto& fault : find_faults(log, hosts_))
+      if (std::find(faults_.begin(), faults_.end(), fault) == faults_.end()) note_fault(std::move(fault));
+  }
+
+  void note_fault(Fault fault) {
+    constexpr std::size_t kMostFaults = 64;  // of a thousand ranks that all wait for the same one
+    if (faults_.size() >= kMostFaults) return;
+    // A batch system ends its jobs itself.
+    if (!vitals_.faulted && !is_batch()) vitals_.faulted = std::chrono::steady_clock::now();
+    record("fault", to_json(fault));
+    faults_.push_back(std::move(fault));
+    if (faults_.back().code == static_cast<int>(ExitCode::kDeadline)) look_for_silent_hosts();
+  }
+
+  /// Ranks that waited for somebody in vain: was it a whole host? Open MPI would never say.
+  void look_for_silent_hosts() {
+    const Fault* known = root_cause(faults_);
+    const bool explained = known != nullptr && known->kind != Fault::Kind::kRankError;
+    if (pool_.launcher != LauncherKind::kSsh || asked_hosts_ || explained) return;
+    asked_hosts_ = true;
+    const std::vector<std::string> used(
+        pool_.hosts.begin(), pool_.hosts.begin() + static_cast<std::ptrdiff_t>(request_.ranks_by_node.size()));
+    for (const auto& host : silent_hosts(pool_, used))
+      note_fault({.kind = Fault::Kind::kSilentHost,
+                  .code = static_cast<int>(ExitCode::kDeadline),
+                  .host = host,
+                  .what = host_words(host, hosts_) + " gives no sign of life, by ssh either"});
+  }
+
+  int code_after_fault() const {
+    if (stop_code_ && *stop_code_ != 0) return *stop_code_;
+    const Fault* root = root_cause(faults_);
+    return root == nullptr ? static_cast<int>(ExitCode::kFailure) : root->code;
   }
 
   /// An end in order with a damaged journal is none.
@@ -250,7 +307,12 @@ class Attempt {
   std::string message_of(const ExitStatus& status) const {
     const auto code = static_cast<ExitCode>(status.code);
     const bool in_order = code == ExitCode::kDone || code == ExitCode::kStoppedOnRequest;
-    return in_order || !stop_message_.empty() ? stop_message_ : last_error(folder_);
+    if (in_order) return stop_message_;
+    const Fault* root = root_cause(faults_);
+    if (root == nullptr || root->kind == Fault::Kind::kRankError)
+      return stop_message_.empty() ? last_error(folder_) : stop_message_;
+    const std::string said = stop_message_.empty() ? last_error_of_ranks(folder_) : stop_message_;
+    return said.empty() ? root->what : root->what + "\n  " + said;
   }
 
   void record(const char* kind, Json body) {
@@ -277,6 +339,10 @@ class Attempt {
   std::optional<Allocation> allocation_;
   std::optional<int> stop_code_;
   std::string stop_message_, damage_;  ///< what the stop line says; what is wrong with the journal
+  std::vector<std::string> hosts_;     ///< by rank, as mpirun names them; empty: on this host
+  std::string launch_log_;             ///< its end, as last read
+  std::vector<Fault> faults_;
+  bool asked_hosts_ = false;
   std::unique_ptr<LinkServer> link_;
 };
 
@@ -326,6 +392,7 @@ LaunchRequest attempt_launch(const Plan& plan, const fs::path& run_dir, const fs
           .ranks = plan.placement.ranks,
           .ranks_by_node = ranks_by_node(plan.placement),
           .contended = plan.placement.contended,
+          .forwarded = forwarded_variables(inherited_environment()),
           .job_name = slurm_job_name(plan.run.value, plan.attempt),
           .threads = plan.placement.threads,
           .gpus_on_node = gpus_on_node(plan.placement),

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "cluster/spec.hpp"
 #include "coordinator/reactor.hpp"
 #include "jobs/plan.hpp"
 

@@ -15,6 +15,7 @@ using namespace std::chrono_literals;
 constexpr Duration kStartLimit = 60s;    // loading torch takes 2 s; from a cold disk on a busy machine, ten times that
 constexpr Duration kLeastSilence = 30s;  // heartbeats are at most 10 s apart
 constexpr Duration kStopLimit = 15s;     // a clean stop ends the running step and writes the weights
+constexpr Duration kEndLimit = 6s;       // mpirun takes 2 to 3 s; it waits for ever for a host that stands still
 constexpr Duration kAskAgain = 1s;       // mpirun drops a signal that comes while it starts its ranks
 
 Duration deadline_of(const std::optional<double>& deadline_s, const std::optional<Duration>& step) {
@@ -30,6 +31,8 @@ Duration silence_limit(const std::optional<double>& deadline_s, const std::optio
 
 Decision decide(const Vitals& vitals, SteadyTime now) {
   if (vitals.interrupts >= 2) return {Act::kKill, "killed: asked to stop twice"};
+  if (vitals.faulted && now - *vitals.faulted > kEndLimit)
+    return {Act::kKillAfterFault, fmt::format("mpirun did not end by itself within {:.0f} s", seconds(kEndLimit))};
   if (vitals.stop_requested) {
     const Duration limit = std::max(kStopLimit, vitals.step ? 3 * *vitals.step : Duration(0));
     if (now - *vitals.stop_requested > limit)

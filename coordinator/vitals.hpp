@@ -22,9 +22,10 @@ struct Vitals {
   int interrupts = 0;                        ///< Ctrl-C and its like
   std::optional<SteadyTime> stop_requested;  ///< when the ranks were first asked for a clean stop
   SteadyTime asked_again;                    ///< when they were last asked
+  std::optional<SteadyTime> faulted;         ///< when something was first seen that ends the launch
 };
 
-enum class Act { kGoOn, kRequestStop, kKill };
+enum class Act { kGoOn, kRequestStop, kKill, kKillAfterFault };
 struct Decision {
   Act act = Act::kGoOn;
   std::string reason;  ///< of a kill: goes into the ledger

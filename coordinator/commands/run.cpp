@@ -15,6 +15,7 @@
 #include "coordinator/comparison.hpp"
 #include "coordinator/dry_run.hpp"
 #include "coordinator/home.hpp"
+#include "coordinator/host_checks.hpp"
 #include "coordinator/kernel_cache.hpp"
 #include "coordinator/ownership.hpp"
 #include "coordinator/slots.hpp"
@@ -31,7 +32,7 @@ namespace fs = std::filesystem;
 /// The command line of `regatta run`.
 struct RunCommand {
   RunOptions options;
-  bool dry_run = false, json = false, retune = false;
+  bool dry_run = false, json = false, retune = false, push = false;
   std::optional<fs::path> worker;
 };
 
@@ -56,12 +57,14 @@ bool is_in_path(const std::string& program) {
 void need_mpirun(const Preparation& preparation) {
   const bool needed = std::any_of(preparation.rows.begin(), preparation.rows.end(), [](const PlannedRow& row) {
     if (!row.refused.empty() || row.pool.launcher == LauncherKind::kSlurm) return false;
+    if (row.pool.launcher == LauncherKind::kSsh) return true;
     const auto parallel = [](const Way& way) { return way.ranks > 1; };
     return row.placement.ranks > 1 || std::ranges::any_of(row.ways, parallel);
   });
   if (needed && !is_in_path("mpirun"))
     throw ConfigError(
-        "no mpirun in PATH, which more than one rank needs\n  install Open MPI (Debian: openmpi-bin), or run the rows "
+        "no mpirun in PATH, which more than one rank needs, and ranks on other hosts\n  install Open MPI (Debian: "
+        "openmpi-bin), or run the rows "
         "with one rank: --only NAME");
 }
 
@@ -124,7 +127,16 @@ ExitCode execute(const RunCommand& command, const CommandLine& line, const std::
   });
   const fs::path worker = find_worker(command.worker);
   const Home home = find_home(line.home);
+  const auto check = [&](bool starts, const KeepWaiting& keep_waiting) {
+    check_hosts(preparation, {.runs = home.folder / "runs",
+                              .worker = worker,
+                              .starts = starts,
+                              .push = command.push,
+                              .display = display,
+                              .keep_waiting = keep_waiting});
+  };
   if (command.dry_run) {
+    check(false, [] { return true; });
     if (!command.retune) settle_from_cache(preparation, home.folder, machine);
     const std::string text = command.json ? dry_run_json(preparation, home.folder, worker).dump(2) + "\n"
                                           : dry_run_text(preparation, home.folder, worker);
@@ -135,6 +147,11 @@ ExitCode execute(const RunCommand& command, const CommandLine& line, const std::
   need_mpirun(preparation);
   Reactor reactor;
   Ledger ledger(home.ledger);  // before the wait: a home that cannot be written is said at once
+  check(true, [&] {
+    reactor.wait(Duration(0));
+    return reactor.interrupts() == 0;
+  });
+  if (reactor.interrupts() > 0) return ExitCode::kInterrupted;
   if (!ledger.notice().empty()) display.note(ledger.notice());
   const bool here = std::ranges::any_of(
       preparation.rows, [](const PlannedRow& row) { return row.pool.launcher == LauncherKind::kLocal; });
@@ -187,6 +204,9 @@ void add_run(CLI::App& app, CommandLine& line) {
                 "Run beside another timed run; rows are marked and never win");
   run->add_flag("--retune", command->retune,
                 "Measure again what earlier runs have: ways for `auto`, kernels of linear layers");
+  run->add_flag(
+      "--push", command->push,
+      "Copy this installed tree (./dev install) to the hosts of ssh pools that do not have it, and run it there");
   run->add_flag("--json", command->json, "Print the comparison as JSON on stdout");
   run->add_option("--worker", command->worker, "The regatta-worker to launch; without it, the one beside this program")
       ->type_name("PATH");

@@ -39,6 +39,14 @@ TEST_F(DecideTest, KillsSilentRanksAfterThreeDeadlines) {
   EXPECT_THAT(at(161s).reason, HasSubstr("no sign of life from the ranks for 60 s"));
 }
 
+TEST_F(DecideTest, EndsALauncherThatDoesNotEndAfterAFault) {
+  vitals_.started = true;
+  vitals_.last_sign = start_ + 10s;
+  vitals_.faulted = start_ + 10s;
+  EXPECT_EQ(at(16s).act, Act::kGoOn);
+  EXPECT_EQ(at(16s + 1ms).act, Act::kKillAfterFault);
+}
+
 TEST_F(DecideTest, StopsOnceThenKillsAfterABoundOrAtTheSecondWord) {
   vitals_.started = true;
   vitals_.interrupts = 1;
