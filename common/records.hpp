@@ -61,6 +61,7 @@ struct Start {
   std::string bucket_plan_hash;  ///< agreed by all ranks
   std::string dataset_key;
   Json kernels = nullptr;  ///< what multiplies for linear layers, as plan.json takes it; null: not said
+  Json lanes = nullptr;    ///< how sums over nodes are made, as plan.json takes it; null: none are
   std::optional<std::int64_t> micro_batch;  ///< samples that a rank computes at once; nothing: its whole part
   std::string weights_xxh3;                 ///< of the file that training starts from; empty: from the seed
   double startup_s = 0;                     ///< process start to this line

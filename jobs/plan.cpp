@@ -15,6 +15,8 @@
 //   buckets    {first_bytes, other_bytes}
 //   kernels    null: measured by the worker; or what multiplies for linear layers, see linear_kernels.hpp; absent means
 //   null
+//   lanes      null: measured by the worker where there are several nodes; or {swap_bytes}, see lane_choice.hpp; absent
+//              means null
 //   trial      null: a run; {least_steps, most_steps, seconds}: a trial, which ends after so many; absent means null
 //   choice     null: nothing was left to measurement; or how `auto` was decided, see choice.hpp; absent means null
 //   price      {usd_per_node_hour, billing, ...} or null
@@ -259,6 +261,7 @@ Json to_json(const Plan& plan) {
           {"share_changes", plan.share_changes ? to_json(*plan.share_changes) : Json(nullptr)},
           {"buckets", {{"first_bytes", plan.buckets.first_bytes}, {"other_bytes", plan.buckets.other_bytes}}},
           {"kernels", plan.kernels ? to_json(*plan.kernels) : Json(nullptr)},
+          {"lanes", plan.lanes ? to_json(*plan.lanes) : Json(nullptr)},
           {"trial", plan.trial ? to_json(*plan.trial) : Json(nullptr)},
           {"choice", plan.choice ? to_json(*plan.choice) : Json(nullptr)},
           {"price", plan.price ? to_json(*plan.price) : Json(nullptr)},
@@ -289,6 +292,7 @@ Plan plan_from_json(const Json& json) {
   plan.buckets = read_part(json, "buckets", buckets_from_json);
   if (json.contains("kernels") && !json["kernels"].is_null())
     plan.kernels = read_part(json, "kernels", linear_kernels_from_json);
+  if (json.contains("lanes") && !json["lanes"].is_null()) plan.lanes = read_part(json, "lanes", lane_choice_from_json);
   if (json.contains("trial") && !json["trial"].is_null()) plan.trial = read_part(json, "trial", trial_from_json);
   if (json.contains("choice") && !json["choice"].is_null()) plan.choice = read_part(json, "choice", choice_from_json);
   if (!json_at(json, "price").is_null()) plan.price = read_part(json, "price", price_from_json);

@@ -14,6 +14,7 @@
 #include "common/time.hpp"
 #include "jobs/choice.hpp"
 #include "jobs/dataset_index.hpp"
+#include "jobs/lane_choice.hpp"
 #include "jobs/linear_kernels.hpp"
 #include "jobs/placement.hpp"
 #include "jobs/spec.hpp"
@@ -58,6 +59,7 @@ struct Plan {
   std::optional<std::vector<ShareChange>> share_changes;
   BucketLimits buckets;
   std::optional<LinearKernels> kernels;  ///< nothing: rank 0 measures; else taken as they are, for the same bits again
+  std::optional<LaneChoice> lanes;       ///< likewise of sums over nodes
   std::optional<TrialLimits> trial;      ///< nothing: a run
   std::optional<Choice> choice;          ///< how `auto` became what training and placement say
   std::optional<Price> price;            ///< nothing: costs are null until import knows one

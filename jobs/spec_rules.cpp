@@ -129,12 +129,7 @@ class ConfigurationRules {
 
   void check_backend() {
     const std::string backend = path_.empty() ? "backend" : path_ + ".backend";
-    if (findings_.touched(backend)) return;
-    need(row_.backend == Backend::kMpi || train_.exchange.every == 1, {"train.exchange.every"},
-         fmt::format("GPUs exchange in each step (expected every: 1 with backend: nccl, found {})",
-                     train_.exchange.every),
-         "write every: 1, or backend: mpi");
-    if (row_.backend == Backend::kNccl) return;
+    if (findings_.touched(backend) || row_.backend == Backend::kNccl) return;
     need(train_.precision != Precision::kFp16, {"train.precision"},
          "fp16 runs on GPUs only (expected backend: nccl, found mpi)", "write precision: fp32, or backend: nccl");
     need(!train_.tf32, {"train.tf32"}, "tf32 runs on GPUs only (expected backend: nccl, found mpi)",

@@ -30,9 +30,13 @@ void note_data(const DataSpec& data, Later& later) {
 }
 
 void note_train(const TrainSpec& train, const std::string& path, Later& later) {
-  later.note(path + "exchange.every", train.exchange.every != 1, std::to_string(train.exchange.every), "1");
-  later.note(path + "exchange.outer", train.exchange.outer.has_value(), "a map", "no outer");
   later.note(path + "checkpoint", train.checkpoint, kCheckpoints.text(train.checkpoint), "none");
+}
+
+/// GPUs exchange in each step. `path`: where it is written, the row's own or the job's.
+void note_every(const ConfigurationSpec& row, const std::string& path, Later& later) {
+  later.note(path + "exchange.every", row.backend == Backend::kNccl && row.train.exchange.every != 1,
+             std::to_string(row.train.exchange.every), "1 with backend: nccl");
 }
 
 }  // namespace
@@ -41,8 +45,11 @@ std::vector<Diagnostic> unsupported(const JobSpec& job) {
   Later later(job.source);
   note_data(job.data, later);
   note_train(job.train, "train.", later);
-  for (std::size_t i = 0; i < job.configurations.size(); ++i)
-    note_train(job.configurations[i].train, fmt::format("configurations[{}].train.", i), later);
+  for (std::size_t i = 0; i < job.configurations.size(); ++i) {
+    const std::string own = fmt::format("configurations[{}].train.", i);
+    note_train(job.configurations[i].train, own, later);
+    note_every(job.configurations[i], job.source.written(own + "exchange.every") ? own : "train.", later);
+  }
   return later.sorted();
 }
 

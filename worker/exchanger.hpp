@@ -40,6 +40,8 @@ class Exchanger {
   virtual std::vector<std::int64_t> bucket_bytes() const = 0;  ///< of gradients, by bucket; sums to gradient_bytes
   virtual const std::string& bucket_plan_hash() const = 0;     ///< agreed by all ranks
 
+  /// Before begin_step: this rank's samples in the step. Nodes that train on their own for a while divide by theirs.
+  virtual void bring_samples(std::int64_t /*own*/) {}
   /// Before the step's first forward. `global_samples` divides the summed gradients; `learning_rate` is this step's.
   virtual void begin_step(std::int64_t step, std::int64_t global_samples, double learning_rate) = 0;
   /// Before each forward of the step; `last`: no other one follows. Until then autograd adds gradients up.
@@ -61,6 +63,9 @@ class Exchanger {
   virtual std::optional<StepOutcome> settle() = 0;
   /// Sums `values` over all ranks at once: batch norm and metrics. Collective. A lap of sum.
   virtual void allreduce_now(std::span<double> values) = 0;
+  /// The same over the ranks that train one set of weights at this moment, for batch norm: those of the node, where
+  /// nodes train on their own for a while.
+  virtual void sum_statistics(std::span<double> values) { allreduce_now(values); }
 
   /// The parameters in the numbers they are trained in, which a model that computes with bfloat16 does not hold. Valid
   /// on every rank between steps, once settled.
@@ -112,6 +117,10 @@ std::unique_ptr<Exchanger> make_node_exchanger(ExchangerParts parts, const Optim
 /// How nodes meet; every rank has the same.
 struct ClusterOptions {
   Wire wire = Wire::kSame;  ///< kBf16: between nodes, where weights are trained in float32
+  /// Above 1 each node takes so many steps by itself, on its part of every batch. Then, and when the exchanger settles,
+  /// weights meet: outer_step.hpp.
+  std::int64_t every = 1;
+  OuterSpec outer;
   LaneChoice choice;
 };
 /// Any number of hosts, also one: inside a node as above; between nodes every rank exchanges its own slices with those

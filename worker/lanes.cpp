@@ -38,14 +38,21 @@ using std::chrono::steady_clock;
 // Open MPI sends up to 64 KiB at once; above, it asks the receiver first, and the answer stands in the queue behind
 // what travels the other way: 11.7 MB between two hosts at 1 Gbit/s took 130 ms a step so, and 82 in pieces (D-24).
 constexpr std::size_t kMessageBytes = 60'000;
-// Of the thread, between two looks: sockets hold megabytes meanwhile.
-constexpr auto kNap = 300us;
+// Of the thread, between two looks: sockets hold megabytes meanwhile. With 0.3 ms resnet18 took 318 ms a step on busy
+// cores, with 1 ms 303, without the thread 323 (D-24).
+constexpr auto kNap = 1ms;
 
 enum class Kind { kSent, kWhole, kPart, kResult, kVotes };
 
 struct UnderWay {
   Kind kind;
   std::size_t bucket;
+};
+
+/// One of the pieces in which a rank sends what it has put.
+struct Piece {
+  Slice elements;
+  int peer, tag;
 };
 
 /// What a rank has of one bucket. Offsets are elements from `own.begin`, but for `parts`.
@@ -55,6 +62,8 @@ struct LaneBucket {
   bool rounds = false;  // bfloat16 on the wire
   bool swaps = true;
   std::vector<Lane> lanes;
+  std::vector<Piece> pieces;                     // by their ends
+  std::size_t sent = 0;                          // of them
   std::vector<std::byte> out, result;            // what this rank sends first; the sum, where it is made in parts
   std::vector<std::vector<std::byte>> received;  // by node: its slice, or its parts of what this rank adds up
   std::vector<float> left, left_of_result;       // what rounding took
@@ -77,7 +86,10 @@ class MpiLanes final : public Lanes {
         communicator_(communicator(ranks.split(0))),
         tags_a_bucket_(2 * (ranks.world_size() + 1)),
         from_leaders_(nodes()) {
-    for (const NodeBucket& bucket : layout.buckets) buckets_.push_back(made(bucket, weights, options));
+    for (const NodeBucket& bucket : layout.buckets) {
+      buckets_.push_back(made(bucket, weights, options));
+      cut_into_pieces(buckets_.back(), buckets_.size() - 1);
+    }
     thread_ = std::thread([this] { keep_moving(); });
   }
 
@@ -105,32 +117,22 @@ class MpiLanes final : public Lanes {
   void put(std::size_t b, std::int64_t element, std::int64_t count, std::span<const std::byte* const> gradients,
            Number number) override {
     LaneBucket& bucket = buckets_[b];
-    std::byte* const out = bucket.at(bucket.out, element);
-    if (bucket.rounds)
-      kernels_.round({.count = count,
-                      .gradient_number = number,
-                      .gradients = gradients,
-                      .left = bucket.left.data() + (element - bucket.own.begin),
-                      .rounded = out});
-    else
-      kernels_.sum({.count = count,
-                    .gradient_number = number,
-                    .gradients = gradients,
-                    .total_number = bucket.number,
-                    .total = out});
+    std::vector<const std::byte*> from(gradients.begin(), gradients.end());
+    for (std::int64_t done = 0; done < count;) {
+      const std::int64_t some = std::min(count - done, kPieceElements);
+      put_some(bucket, element + done, some, from, number);
+      for (const std::byte*& gradient : from) gradient += some * static_cast<std::int64_t>(bytes_of(number));
+      done += some;
+      const std::lock_guard lock(mutex_);
+      send_pieces(b, element + done);
+    }
   }
 
   void start(std::size_t b) override {
     const std::lock_guard lock(mutex_);
-    LaneBucket& bucket = buckets_[b];
-    if (!busy_since_) busy_since_ = steady_clock::now();
+    send_pieces(b, buckets_[b].own.end);
+    buckets_[b].started = true;
     ++running_;
-    for (const Lane& lane : bucket.lanes)
-      for_peers(lane, [&](std::size_t node, int peer) {
-        const Slice sent = bucket.swaps ? lane.elements : part_of(lane.elements, node, nodes());
-        send(b, lane, 0, bucket.at(bucket.out, sent.begin), bucket.bytes(sent.size()), peer);
-      });
-    bucket.started = true;
     add_up_if_here(b);
     note_end(b);
     progress();
@@ -240,7 +242,49 @@ class MpiLanes final : public Lanes {
       if (n != map_.node) use(n, lane.peers[n]);
   }
 
+  static constexpr std::int64_t kPieceElements = kMessageBytes / 2 / kSliceGrain * kSliceGrain;  // of bfloat16
+
+  void put_some(LaneBucket& bucket, std::int64_t element, std::int64_t count,
+                std::span<const std::byte* const> gradients, Number number) const {
+    std::byte* const out = bucket.at(bucket.out, element);
+    if (bucket.rounds)
+      kernels_.round({.count = count,
+                      .gradient_number = number,
+                      .gradients = gradients,
+                      .left = bucket.left.data() + (element - bucket.own.begin),
+                      .rounded = out});
+    else
+      kernels_.sum({.count = count,
+                    .gradient_number = number,
+                    .gradients = gradients,
+                    .total_number = bucket.number,
+                    .total = out});
+  }
+
+  /// What a rank sends first: its lanes to each peer, or each peer's part of them.
+  void cut_into_pieces(LaneBucket& bucket, std::size_t b) const {
+    const auto most = static_cast<std::int64_t>(kMessageBytes / bytes_of(bucket.number));
+    for (const Lane& lane : bucket.lanes)
+      for_peers(lane, [&](std::size_t node, int peer) {
+        const Slice sent = bucket.swaps ? lane.elements : part_of(lane.elements, node, nodes());
+        for (std::int64_t begin = sent.begin; begin < sent.end; begin += most)
+          bucket.pieces.push_back({{begin, std::min(begin + most, sent.end)}, peer, tag(b, lane, 0)});
+      });
+    std::stable_sort(bucket.pieces.begin(), bucket.pieces.end(),
+                     [](const Piece& x, const Piece& y) { return x.elements.end < y.elements.end; });
+  }
+
   // ---- messages; with the mutex
+
+  /// Those of which all elements up to `filled` are put.
+  void send_pieces(std::size_t b, std::int64_t filled) {
+    LaneBucket& bucket = buckets_[b];
+    if (!busy_since_) busy_since_ = steady_clock::now();
+    for (; bucket.sent < bucket.pieces.size() && bucket.pieces[bucket.sent].elements.end <= filled; ++bucket.sent) {
+      const Piece& piece = bucket.pieces[bucket.sent];
+      send(b, bucket.at(bucket.out, piece.elements.begin), bucket.bytes(piece.elements.size()), piece.peer, piece.tag);
+    }
+  }
 
   template <class Begin>
   void add(Kind kind, std::size_t b, const Begin& begin) {
@@ -255,12 +299,10 @@ class MpiLanes final : public Lanes {
 
   static int message_size(std::size_t left) { return static_cast<int>(std::min(kMessageBytes, left)); }
 
-  /// Nothing is sent where there is nothing to say.
-  void send(std::size_t b, const Lane& lane, int phase, const std::byte* from, std::size_t bytes, int peer) {
+  void send(std::size_t b, const std::byte* from, std::size_t bytes, int peer, int tag) {
     for (std::size_t at = 0; at < bytes; at += kMessageBytes)
       add(Kind::kSent, b, [&](MPI_Request* request) {
-        return MPI_Isend(from + at, message_size(bytes - at), MPI_BYTE, peer, tag(b, lane, phase), communicator_,
-                         request);
+        return MPI_Isend(from + at, message_size(bytes - at), MPI_BYTE, peer, tag, communicator_, request);
       });
     bytes_sent_ += static_cast<std::int64_t>(bytes);
   }
@@ -279,6 +321,7 @@ class MpiLanes final : public Lanes {
   void expect(std::size_t b) {
     LaneBucket& bucket = buckets_[b];
     bucket.started = bucket.summed = bucket.ended = false;
+    bucket.sent = 0;
     bucket.parts_missing = bucket.missing = 0;
     std::int64_t parts = 0;
     for (const Lane& lane : bucket.lanes) {
@@ -330,7 +373,7 @@ class MpiLanes final : public Lanes {
                       .total_number = bucket.number,
                       .total = result});
       for_peers(lane, [&](std::size_t /*node*/, int peer) {
-        send(b, lane, /*phase=*/1, result, bucket.bytes(part.size()), peer);
+        send(b, result, bucket.bytes(part.size()), peer, tag(b, lane, 1));
       });
       parts += part.size();
     }
@@ -351,7 +394,7 @@ class MpiLanes final : public Lanes {
     if (running_ == 0 && busy_since_) busy_s_ += seconds(steady_clock::now() - *std::exchange(busy_since_, {}));
   }
 
-  void complete(const UnderWay& done) {
+  void complete(UnderWay done) {  // a copy: what follows may begin more
     --pending_;
     LaneBucket& bucket = buckets_[done.bucket];
     switch (done.kind) {

@@ -32,6 +32,7 @@
 #include "worker/node_layout.hpp"
 #include "worker/node_segments.hpp"
 #include "worker/node_sum.hpp"
+#include "worker/outer_step.hpp"
 #include "worker/slice_kernels.hpp"
 #include "worker/tensor_layout.hpp"
 
@@ -132,16 +133,18 @@ class NodeExchanger final : public Exchanger {
   }
   const std::string& bucket_plan_hash() const override { return layout_.hash; }
 
+  void bring_samples(std::int64_t own) override { own_samples_ = own; }
   void begin_step(std::int64_t step, std::int64_t global_samples, double learning_rate) override {
     step_ = step;
     rule_ = step_rule(rule_spec_, learning_rate, ++steps_);
     global_samples_ = static_cast<double>(global_samples);
+    boards_[rank_].samples[page()] = own_samples_;  // seen by who sees what is published
     first_published_ = static_cast<std::uint32_t>(steps_ - 1) * static_cast<std::uint32_t>(layout_.buckets.size());
     ready_.assign(layout_.buckets.size(), false);
     published_ = applied_ = sent_ = 0;
     finishing_ = false;
     capture_.begin_step();
-    if (lanes_) lanes_->expect_sums();
+    if (sums_between_nodes()) lanes_->expect_sums();
   }
   void begin_pass(bool last) override { capture_.begin_pass(last); }
 
@@ -149,7 +152,7 @@ class NodeExchanger final : public Exchanger {
     parts_.watchdog.post(step_, bucket, "backward");
     ready_[static_cast<std::size_t>(bucket)] = true;
     publish_ready();
-    if (lanes_)
+    if (sums_between_nodes())
       while (sent_ < layout_.buckets.size() && all_published(sent_)) send(sent_++);
     if (!parts_.clip_norm)
       while (applied_ < layout_.buckets.size() && is_summed(applied_)) apply(applied_++);
@@ -163,7 +166,8 @@ class NodeExchanger final : public Exchanger {
     publish_missing();
     const WatchedWait wait(parts_.watchdog, "exchange of gradients");
     Duration waited{};
-    if (lanes_) waited += send_rest();
+    if (sums_between_nodes()) waited += send_rest();
+    if (lanes_) waited += start_votes();
     if (parts_.clip_norm) {
       for (std::size_t b = 0; b < layout_.buckets.size(); ++b) {
         waited += wait_for_sum(b);
@@ -177,16 +181,33 @@ class NodeExchanger final : public Exchanger {
     }
     for (at::Tensor& gradient : own_) gradient.reset();
     if (lanes_) waited += finish_lanes();
+    if (outer_) waited += after_own_step();
     const StepOutcome outcome = meet(waited);
     if (has_others()) waits_.push_back(seconds(waited));
     return outcome;
   }
-  std::optional<StepOutcome> settle() override { return {}; }
+  std::optional<StepOutcome> settle() override {
+    if (own_steps_ == 0) return {};
+    const c10::NoGradGuard no_grad;
+    const Lap lap(parts_.clock, Activity::kPublish);
+    const WatchedWait wait(parts_.watchdog, "average over nodes");
+    Duration waited = average();
+    std::array<double, 1> all_are_here{};
+    waited += sum_.sum(all_are_here, "average over nodes");
+    waits_.push_back(seconds(waited));
+    return {};
+  }
 
   void allreduce_now(std::span<double> values) override {
     const Lap lap(parts_.clock, Activity::kSum);
     const Duration waited = sum_over_ranks(values, "sum of metrics");
     if (has_others()) waits_.push_back(seconds(waited));
+  }
+
+  void sum_statistics(std::span<double> values) override {
+    if (!outer_) return allreduce_now(values);
+    const Lap lap(parts_.clock, Activity::kSum);
+    waits_.push_back(seconds(sum_.sum(values, "sum of statistics")));
   }
 
   std::vector<Parameter> weights() const override { return weights_; }
@@ -248,16 +269,15 @@ class NodeExchanger final : public Exchanger {
 
   /// Momentum, squares, and sums to clip: of this rank's slices, one after the other.
   void allot_state() {
-    std::int64_t elements = 0;
     for (const NodeBucket& bucket : layout_.buckets) {
-      first_state_.push_back(elements);
-      elements += slice_of(bucket, rank_, ranks_).size();
+      first_state_.push_back(elements_);
+      elements_ += slice_of(bucket, rank_, ranks_).size();
     }
     const StepRule rule = step_rule(rule_spec_, 0, 1);
     const at::TensorOptions options = weights_[0].tensor.options().requires_grad(false);
-    if (rule.has_momentum()) momentum_ = at::zeros({elements}, options);
-    if (rule.has_square()) square_ = at::zeros({elements}, options);
-    if (parts_.clip_norm) totals_ = at::empty({elements}, options);
+    if (rule.has_momentum()) momentum_ = at::zeros({elements_}, options);
+    if (rule.has_square()) square_ = at::zeros({elements_}, options);
+    if (parts_.clip_norm) totals_ = at::empty({elements_}, options);
   }
 
   void open_lanes(const ClusterOptions& cluster) {
@@ -266,7 +286,23 @@ class NodeExchanger final : public Exchanger {
     lanes_ = make_lanes(layout_, map, number_of(weights_[0].tensor.scalar_type()),
                         LaneOptions{.wire = cluster.wire, .choice = cluster.choice}, kernels_, parts_.ranks);
     is_first_node_ = map.node == 0;
+    every_ = cluster.every;
+    if (every_ == 1) return;
+    outer_.emplace(cluster.outer, weights_[0].tensor, elements_);
+    const c10::NoGradGuard no_grad;
+    for (std::size_t b = 0; b < layout_.buckets.size(); ++b)
+      for_own_slices(b, [&](std::size_t i, const Slice& own, std::int64_t state) {
+        outer_->start_from(state, own_weights(i, own));
+      });
   }
+
+  /// In the numbers that they are trained in.
+  at::Tensor own_weights(std::size_t i, const Slice& own) const {
+    return in_storage_order(weights_[i].tensor.detach()).slice(0, own.begin, own.end);
+  }
+
+  /// In each step; else nodes train on their own until they average.
+  bool sums_between_nodes() const { return lanes_ && !outer_; }
 
   bool has_others() const { return parts_.ranks.world_size() > 1; }
 
@@ -358,7 +394,13 @@ class NodeExchanger final : public Exchanger {
       waited += wait_for_bucket(sent_);
       send(sent_);
     }
-    if (rank_ != 0) return waited;
+    return waited;
+  }
+
+  /// The node's first rank takes them to the other nodes.
+  Duration start_votes() {
+    if (rank_ != 0) return {};
+    const Duration waited = wait_for_bucket(layout_.buckets.size() - 1);  // votes are written before it is published
     Ballot all{};
     for (int r = 0; r < ranks_; ++r)
       for (std::size_t vote = 0; vote < all.size(); ++vote) all[vote] += boards_[r].ballots[page()][vote];
@@ -379,11 +421,69 @@ class NodeExchanger final : public Exchanger {
   /// The votes are in, and nothing of this step is under way.
   Duration finish_lanes() {
     const Lap lap(parts_.clock, Activity::kWait, buckets() - 1);
+    parts_.watchdog.post(step_, buckets() - 1, "votes between nodes");
     return timed([&] {
       if (rank_ == 0) boards_[0].ballots[page()] = lanes_->wait_votes();
       lanes_->finish();
     });
   }
+
+  /// Counts a step that this node took by itself.
+  Duration after_own_step() {
+    node_samples_since_ += node_samples();
+    samples_since_ += global_samples_;
+    return ++own_steps_ == every_ ? average() : Duration{};
+  }
+
+  /// Nodes meet. No rank of this one computes: all have published the step's last bucket.
+  Duration average() {
+    Duration waited{};
+    lanes_->expect_sums();
+    const double part = node_samples_since_ / samples_since_;
+    for (std::size_t b = 0; b < layout_.buckets.size(); ++b) {
+      {
+        const Lap lap(parts_.clock, Activity::kReduce, static_cast<int>(b));
+        for_own_slices(b, [&](std::size_t i, const Slice& own, std::int64_t state) {
+          const std::byte* const distance = outer_->distance(state, own_weights(i, own), part);
+          lanes_->put(b, layout_.slots[i].begin + own.begin, own.size(), {&distance, 1}, weight_number());
+        });
+      }
+      lanes_->start(b);
+    }
+    for (std::size_t b = 0; b < layout_.buckets.size(); ++b) {
+      waited += wait_for_lanes(b);
+      const Lap lap(parts_.clock, Activity::kApply, static_cast<int>(b));
+      for_own_slices(b, [&](std::size_t i, const Slice& own, std::int64_t state) { write_average(i, own, state); });
+    }
+    waited += timed([&] { lanes_->finish(); });
+    streams_done();
+    node_samples_since_ = samples_since_ = 0;
+    own_steps_ = 0;
+    return waited;
+  }
+
+  void write_average(std::size_t i, const Slice& own, std::int64_t state) {
+    const at::Tensor& parameter = parts_.parameters[i].tensor;
+    const auto bucket = static_cast<std::size_t>(layout_.slots[i].bucket);
+    const bool masters = parameter.scalar_type() == at::kBFloat16;
+    const std::vector<std::byte*> written =
+        masters ? std::vector{at(weights_[i].tensor, own.begin)} : working_copies(i, own.begin);
+    outer_->take(state, own.size(), lanes_->sum(bucket, layout_.slots[i].begin + own.begin), lanes_->number(bucket),
+                 written, kernels_);
+    if (!masters) return;
+    const at::Tensor averaged = own_weights(i, own);
+    for (std::byte* const copy : working_copies(i, own.begin))
+      at::from_blob(copy, {own.size()}, averaged.options().dtype(at::kBFloat16)).copy_(averaged);
+  }
+
+  double node_samples() const {
+    std::int64_t samples = 0;
+    for (int r = 0; r < ranks_; ++r) samples += boards_[r].samples[page()];
+    return static_cast<double>(samples);
+  }
+
+  /// What a step's gradients are divided by; nothing is divided where a node had no samples.
+  double divisor() const { return outer_ ? std::max(1.0, node_samples()) : global_samples_; }
 
   /// Once the step is published by all ranks of the node: the same as `sum` over the world.
   Duration sum_over_ranks(std::span<double> values, const char* what) {
@@ -399,7 +499,10 @@ class NodeExchanger final : public Exchanger {
   bool is_summed(std::size_t bucket) { return lanes_ ? bucket < sent_ && lanes_->done(bucket) : all_published(bucket); }
 
   Duration wait_for_sum(std::size_t bucket) {
-    if (!lanes_) return wait_for_bucket(bucket);
+    return sums_between_nodes() ? wait_for_lanes(bucket) : wait_for_bucket(bucket);
+  }
+
+  Duration wait_for_lanes(std::size_t bucket) {
     const Lap lap(parts_.clock, Activity::kWait, static_cast<int>(bucket));
     parts_.watchdog.post(step_, static_cast<int>(bucket), "exchange between nodes");
     return timed([&] { lanes_->wait(bucket); });
@@ -411,7 +514,7 @@ class NodeExchanger final : public Exchanger {
     Number number;
   };
   Addends addends(std::size_t i, std::int64_t begin) const {
-    if (!lanes_) return {gradients_at(i, begin), number_of(own_[i].scalar_type())};
+    if (!sums_between_nodes()) return {gradients_at(i, begin), number_of(own_[i].scalar_type())};
     const auto bucket = static_cast<std::size_t>(layout_.slots[i].bucket);
     return {lanes_->sum(bucket, layout_.slots[i].begin + begin), lanes_->number(bucket)};
   }
@@ -455,24 +558,31 @@ class NodeExchanger final : public Exchanger {
   void update(std::size_t i, const Slice& own, std::int64_t state) const {
     const at::Tensor& parameter = parts_.parameters[i].tensor;
     const at::Tensor& weights = weights_[i].tensor;
-    const auto bytes = static_cast<std::int64_t>(parameter.element_size());
-    const Number weight_number = number_of(weights.scalar_type()), working_number = number_of(parameter.scalar_type());
-    const Addends from = parts_.clip_norm ? Addends{{at(totals_, state)}, weight_number} : addends(i, own.begin);
-    std::vector<std::byte*> working;
-    for (std::size_t d = 0; d < segments_.domains(); ++d)
-      working.push_back(segments_.weights(d, i) + own.begin * bytes);
+    const std::vector<std::byte*> working = working_copies(i, own.begin);
+    const Addends from = parts_.clip_norm ? Addends{{at(totals_, state)}, weight_number()} : addends(i, own.begin);
     kernels_.update({.count = own.size(),
                      .gradient_number = from.number,
                      .gradients = from.gradients,
-                     .scale = parts_.clip_norm ? clip_scale_ : 1 / global_samples_,
-                     .weight_number = weight_number,
+                     .scale = parts_.clip_norm ? clip_scale_ : 1 / divisor(),
+                     .weight_number = weight_number(),
                      .weights = at(weights, own.begin),
-                     .working_number = working_number,
+                     .working_number = number_of(parameter.scalar_type()),
                      .working = working,
                      .momentum = at(momentum_, state),
                      .square = at(square_, state),
                      .streaming = options_.streaming_stores},
                     rule_);
+  }
+
+  Number weight_number() const { return number_of(weights_[0].tensor.scalar_type()); }
+
+  /// What models compute with, by domain, from `begin` on.
+  std::vector<std::byte*> working_copies(std::size_t i, std::int64_t begin) const {
+    std::vector<std::byte*> copies;
+    for (std::size_t d = 0; d < segments_.domains(); ++d)
+      copies.push_back(segments_.weights(d, i) +
+                       begin * static_cast<std::int64_t>(parts_.parameters[i].tensor.element_size()));
+    return copies;
   }
 
   // ---- clipping
@@ -486,7 +596,7 @@ class NodeExchanger final : public Exchanger {
       squares += kernels_.sum({.count = own.size(),
                                .gradient_number = from.number,
                                .gradients = from.gradients,
-                               .scale = 1 / global_samples_,
+                               .scale = 1 / divisor(),
                                .total_number = number_of(totals_.scalar_type()),
                                .total = at(totals_, state)});
     });
@@ -498,8 +608,9 @@ class NodeExchanger final : public Exchanger {
     const Lap lap(parts_.clock, Activity::kSum);
     std::array<double, 1> squares{std::exchange(squares_, 0)};
     // Each node has the whole gradient, and slices of its own: one node's norm is everybody's, to the bit.
-    if (!is_first_node_) squares[0] = 0;
-    const Duration waited = sum_over_ranks(squares, "norm of the gradient");
+    if (!is_first_node_ && !outer_) squares[0] = 0;
+    constexpr const char* kWhat = "norm of the gradient";
+    const Duration waited = outer_ ? sum_.sum(squares, kWhat) : sum_over_ranks(squares, kWhat);
     clip_scale_ = clip_scale(std::sqrt(squares[0]), *parts_.clip_norm);
     return waited;
   }
@@ -535,8 +646,13 @@ class NodeExchanger final : public Exchanger {
   std::unique_ptr<Lanes> lanes_;  // null: this node is the world
   bool is_first_node_ = true;
   double waited_for_lanes_s_ = 0;
+  std::int64_t every_ = 1;
+  std::optional<OuterStep> outer_;  // where nodes take steps of their own
+  std::int64_t own_steps_ = 0, own_samples_ = 0;
+  double node_samples_since_ = 0, samples_since_ = 0;  // nodes met
 
   std::vector<Parameter> weights_;         // the same tensors as the parameters', or masters
+  std::int64_t elements_ = 0;              // of all of this rank's slices
   std::vector<std::int64_t> first_state_;  // of this rank's slice, by bucket
   at::Tensor momentum_, square_, totals_;
 

@@ -19,6 +19,7 @@ struct RankBoard {
   SharedCount published, applied;  ///< buckets since the start of the run; steps
   /// In two pages, used in turn: a rank may be writing those of the next step while another reads.
   alignas(kCacheLine) std::array<Ballot, 2> ballots;
+  std::array<std::int64_t, 2> samples;  ///< of this rank in the step, likewise
 };
 
 /// Addresses in this process; the context owns the memory. Whoever writes a page first has it in its own domain.

@@ -139,6 +139,7 @@ class Trainer {
       const Batch& batch = next_batch();
       const auto own_samples = static_cast<std::int64_t>(batch.samples.size());
       totals.learning_rate = learning_rate(train_.schedule, train_.optimizer.lr, step_, {steps, stop_.epochs});
+      p_.exchanger.bring_samples(own_samples);
       p_.exchanger.begin_step(++step_, batch.global_samples, totals.learning_rate);
       const double computed_before_s = p_.clock.so_far(Phase::kCompute);
       const StepVotes votes{.loss_sum = forward_backward(batch), .stop = p_.stop_requested ? 1 : 0, .budget = budget()};
@@ -349,9 +350,11 @@ class Trainer {
     return end_after(agreed);
   }
 
-  /// Ranks that keep statistics of their own meet here, before the model is evaluated or written.
+  /// Ranks or nodes that keep statistics of their own meet here, before the model is evaluated or written.
   void settle_batch_norm(std::int64_t own_samples) {
-    if (train_.batch_norm != BatchNorm::kLocal || p_.ranks.world_size() == 1 || end_ == End::kNonFinite) return;
+    const bool own_nodes = train_.exchange.every > 1 && p_.ranks.local_size() < p_.ranks.world_size();
+    const bool own_ranks = train_.batch_norm == BatchNorm::kLocal && p_.ranks.world_size() > 1;
+    if (!(own_nodes || own_ranks) || end_ == End::kNonFinite) return;
     average_running_statistics(p_.model, own_samples,
                                [this](std::span<double> values) { p_.exchanger.allreduce_now(values); });
   }
@@ -386,7 +389,7 @@ class Trainer {
   ClosedLaps close_laps() {
     const SteadyTime now = steady_now();
     ClosedLaps closed{p_.clock.take(), seconds(now - std::exchange(epoch_start_, now)),
-                      std::exchange(exchange_hidden_s_, 0)};
+                      std::exchange(exchange_hidden_s_, 0) + p_.exchanger.take_hidden_s()};
     closed.laps += std::exchange(instead_of_laps_, {});
     if (p_.energy != nullptr) closed.energy = p_.energy->take();
     return closed;

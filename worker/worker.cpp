@@ -29,6 +29,7 @@
 #include "worker/host_device.hpp"
 #include "worker/loader.hpp"
 #include "worker/loss_scale.hpp"
+#include "worker/measure_lanes.hpp"
 #include "worker/micro_batch.hpp"
 #include "worker/mpi.hpp"
 #include "worker/node_dataset.hpp"
@@ -235,7 +236,7 @@ class Worker {
     const auto exchanger = make_exchanger(*model, device.get(), clock);
     settle_micro_batch(*model, *exchanger);
     if (ranks_.world_size() > 1 && spec.batch_norm == BatchNorm::kSync)
-      model->share_statistics([&](std::span<double> sums) { exchanger->allreduce_now(sums); });
+      model->share_statistics([&](std::span<double> sums) { exchanger->sum_statistics(sums); });
     Device* const gpu = is_gpu_rank(place, ranks_.rank()) ? device.get() : nullptr;
     const auto batches = make_batches(data, gpu);
     const auto evaluation = make_evaluation(data, gpu);
@@ -361,9 +362,13 @@ class Worker {
                (features_.has(Feature::kNodeExchanger) && (one_host || features_.has(Feature::kClusterExchanger)))) {
       const NodeOptions options{.streaming_stores = features_.has(Feature::kStreamingStores),
                                 .bf16_weights = features_.has(Feature::kBf16Weights)};
-      exchanger = one_host
-                      ? make_node_exchanger(std::move(parts), spec.optimizer, options)
-                      : make_cluster_exchanger(std::move(parts), spec.optimizer, options, {.wire = spec.exchange.wire});
+      if (!one_host) lanes_ = plan_.lanes ? *plan_.lanes : measure_lanes(ranks_, watchdog_);
+      exchanger = one_host ? make_node_exchanger(std::move(parts), spec.optimizer, options)
+                           : make_cluster_exchanger(std::move(parts), spec.optimizer, options,
+                                                    {.wire = spec.exchange.wire,
+                                                     .every = spec.exchange.every,
+                                                     .outer = spec.exchange.outer.value_or(OuterSpec{}),
+                                                     .choice = *lanes_});
     } else {
       exchanger = make_mpi_exchanger(std::move(parts), wrapped_optimizer());
     }
@@ -425,6 +430,7 @@ class Worker {
                         .bucket_plan_hash = exchanger.bucket_plan_hash(),
                         .dataset_key = plan_.dataset.key,
                         .kernels = to_json(kernels),
+                        .lanes = lanes_ ? to_json(*lanes_) : Json(nullptr),
                         .micro_batch = divided_at(),
                         .weights_xxh3 = plan_.weights ? plan_.weights->xxh3 : "",
                         .warnings = warnings};
@@ -516,6 +522,7 @@ class Worker {
   Features features_;  // from read_features on
   Plan plan_;
   RunFolder folder_;
+  std::optional<LaneChoice> lanes_;      // where there are several nodes, from make_exchanger on
   std::optional<AttemptRecord> record_;  // rank 0, from open_folder on
   std::unique_ptr<Device> bridged_;      // a GPU with CPU ranks beside it, below what open_device returns
 };

@@ -57,6 +57,7 @@ std::vector<RecordBody> bodies() {
                       .bucket_plan_hash = "abc",
                       .dataset_key = "def",
                       .kernels = {{{"inputs", 784}, {"outputs", 10}, {"onednn", {"forward"}}}},
+                      .lanes = {{"swap_bytes", 65536}},
                       .micro_batch = 32,
                       .startup_s = 0.75,
                       .warnings = {"two ranks on \"one\" core\n"}};

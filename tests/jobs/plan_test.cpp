@@ -73,6 +73,7 @@ void expect_equal(const Plan& a, const Plan& b) {
   EXPECT_EQ(a.share_changes, b.share_changes);
   EXPECT_EQ(a.buckets, b.buckets);
   EXPECT_EQ(a.kernels, b.kernels);
+  EXPECT_EQ(a.lanes, b.lanes);
   EXPECT_EQ(a.trial, b.trial);
   EXPECT_EQ(a.choice, b.choice);
   EXPECT_EQ(a.price, b.price);
@@ -102,6 +103,7 @@ TEST(Plan, RoundTrip) {
   plan.attempt = 7;
   plan.buckets = {1, 2};
   plan.streamed = true;
+  plan.lanes = LaneChoice{65536};
   plan.kernels = LinearKernels{{8, 3, true, false, true}};
   plan.trial = TrialLimits{.least_steps = 3, .most_steps = 5, .seconds = 0.5};
   plan.choice = Choice{.kept = {.ranks = 2}, .reason = "it ran", .tried = {{.way = {.ranks = 2}}}};
@@ -228,6 +230,7 @@ TEST(Plan, DamageNamesTheKey) {
        {"share_changes: from_step: expected steps that rise, found 9"}},
       {"/buckets/first_bytes", "0", {"buckets: first_bytes: expected at least 1"}},
       {"/buckets/other_bytes", "", {"buckets: missing key other_bytes"}},
+      {"/lanes", "{\"swap_bytes\": -1}", {"lanes: swap_bytes: expected 0 or more"}},
       {"/kernels", "{}", {"kernels: kernels: expected a list of shapes"}},
       {"/kernels", "[{\"inputs\": 8, \"outputs\": 3, \"onednn\": [1]}]", {"kernels: onednn[0]: wrong type"}},
       {"/trial", "{\"least_steps\": 0}", {"trial: least_steps: expected at least 1"}},

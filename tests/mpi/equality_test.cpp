@@ -145,6 +145,34 @@ TEST(Equality, MicroBatchesOfBatchNormMeetOnAllRanks) {
   }
 }
 
+/// Nodes of one rank, of two, of unequal numbers of them, and of ranks that do not follow each other.
+const std::map<int, std::vector<std::string>> kHosts = {{2, {"0,1"}},
+                                                        {4, {"0,1,2,3", "0,0,1,1", "0,0,1,2", "0,1,0,1"}}};
+
+/// On several nodes the same as one rank.
+void expect_nodes_equal_one(const std::string& job_text, double tolerance,
+                            const std::map<std::string, std::string>& environment = {}) {
+  const TrainingRun one = train(to_json(plan_for(job_text, 1)), environment);
+  for (const auto& [ranks, layouts] : kHosts)
+    for (const std::string& hosts : layouts) {
+      auto with_hosts = environment;
+      with_hosts["REGATTA_TEST_HOSTS"] = hosts;
+      const TrainingRun many = train(to_json(plan_for(job_text, ranks)), with_hosts);
+      EXPECT_EQ(many.exchanger, "cluster");
+      const double difference = relative_difference(many.weights, one.weights);
+      EXPECT_LE(difference, tolerance) << hosts;
+      EXPECT_EQ(multisets(many.delivered), multisets(one.delivered)) << hosts;
+      std::printf("hosts %s: ||w - w1|| / ||w1|| = %.2g\n", hosts.c_str(), difference);
+    }
+}
+
+TEST(EqualityOfNodes, MlpThreeStepsOfMnistInFp32) {
+  expect_nodes_equal_one(job("mlp", kMnist, "fp32", 1), 1e-5, kThreeSteps);
+}
+TEST(EqualityOfNodesLong, CnnOneEpochOfMnistInFp64) {
+  expect_nodes_equal_one(job("cnn", kMnist, "fp64", 1), 1e-10);
+}
+
 /// All that could tell ranks apart at once: batch norm over ranks, parts of a batch, clipping, a schedule.
 std::string everything(const std::string& model, const std::string& data) {
   return "name: everything\nmodel: {kind: " + model + "}\ndata: " + data +
@@ -196,6 +224,62 @@ TEST(Shares, ARankMayHaveNothing) {
   EXPECT_LE(relative_difference(idle.weights, one.weights), 1e-10);
   expect_same_figures(idle, one);
   EXPECT_EQ(idle.rows.at(1).samples, 0);
+}
+
+TEST(EqualityOfNodes, WithEverythingInFp64) {
+  for (const std::string& text : {everything("resnet18, channels: [4, 4, 8, 8]",
+                                             "{format: synthetic, samples: 70, shape: [3, 8, 8], classes: 4}"),
+                                  everything("lstm, embedding: 8, hidden_size: 16, layers: 2",
+                                             "{format: synthetic, samples: 70, length: 12, vocabulary: 9}")})
+    expect_nodes_equal_one(text, 1e-10);
+}
+
+TEST(EqualityOfNodes, ARankOrANodeMayHaveNothing) {
+  const std::string text =
+      job("cnn", "{format: synthetic, samples: 300, shape: [1, 28, 28], classes: 10}", "fp64", 1, "every_epoch");
+  const TrainingRun one = train(to_json(plan_for(text, 1)));
+  for (const Json& shares : {Json({1, 0, 2}), Json({0, 0, 1}), Json({1, 1, 0})}) {
+    Json plan = to_json(plan_for(text, 3));
+    plan["shares"] = shares;
+    const TrainingRun idle = train(plan, {{"REGATTA_TEST_HOSTS", "0,0,1"}});
+    EXPECT_LE(relative_difference(idle.weights, one.weights), 1e-10) << shares;
+    expect_same_figures(idle, one);
+  }
+}
+
+/// Where nodes train on their own it is another training, which must end in one model and learn as well.
+TEST(EqualityOfNodes, EveryEighthStepLearnsAsWell) {
+  const std::string data = "{format: synthetic, samples: 2600, shape: [1, 12, 12], classes: 10}";
+  const std::string text = job("mlp, hidden: [32]", data, "fp32", 4, "every_epoch");
+  const TrainingRun steady = train(to_json(plan_for(text, 4)));
+  for (const char* outer : {"", ", outer: {lr: 0.7, momentum: 0.9, nesterov: true}"}) {
+    std::string rare = text;
+    rare.replace(rare.find("  deadline"), 0, std::string("  exchange: {wire: bf16, every: 8") + outer + "}\n");
+    const TrainingRun run = train(to_json(plan_for(rare, 4)), {{"REGATTA_TEST_HOSTS", "0,0,1,2"}});
+    EXPECT_EQ(multisets(run.delivered), multisets(steady.delivered));
+    EXPECT_GT(relative_difference(run.weights, steady.weights), 1e-6);
+    EXPECT_LT(run.epochs.back().train_loss, 0.9 * run.epochs.front().train_loss);
+    EXPECT_NEAR(*run.epochs.back().test_accuracy, *steady.epochs.back().test_accuracy, 0.05);
+  }
+}
+
+/// Full MNIST, two nodes, mean of three seeds.
+TEST(EqualityOfNodesLong, ACheaperExchangeLosesNoAccuracy) {
+  const auto accuracy = [](const std::string& exchange) {
+    double sum = 0;
+    for (const int seed : {1, 2, 3}) {
+      std::string text = job("cnn", kMnist, "fp32", 3, "every_epoch");
+      text.replace(text.find("  deadline"), 0, "  exchange: " + exchange + "\n  seed: " + std::to_string(seed) + "\n");
+      sum += *train(to_json(plan_for(text, 2)), {{"REGATTA_TEST_HOSTS", "0,1"}}).epochs.back().test_accuracy;
+    }
+    return sum / 3;
+  };
+  const double steady = accuracy("{}");
+  for (const char* cheaper : {"{wire: bf16}", "{every: 8}", "{wire: bf16, every: 8}"}) {
+    const double found = accuracy(cheaper);
+    std::printf("%s: %.2f %%, in each step and fp32 %.2f %%\n", cheaper, 100 * found, 100 * steady);
+    EXPECT_NEAR(found, steady, 0.005) << cheaper;
+  }
 }
 
 // In the middle of an epoch, between epochs, before the short last batch, and with ranks that have nothing: with batch

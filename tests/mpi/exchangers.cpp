@@ -68,13 +68,14 @@ MadeExchanger make_exchanger(const ExchangeWay& way, ExchangerParts parts, const
     auto optimizer = make_optimizer(rule, parts.parameters);
     made.exchanger = make_mpi_exchanger(std::move(parts), std::move(optimizer));
   } else if (!way.hosts.empty()) {
-    made.exchanger = make_cluster_exchanger({.parameters = std::move(parts.parameters),
-                                             .limits = parts.limits,
-                                             .clip_norm = parts.clip_norm,
-                                             .clock = parts.clock,
-                                             .watchdog = parts.watchdog,
-                                             .ranks = ranks_on(way.hosts)},
-                                            rule, way.node, {.wire = way.wire, .choice = {way.swap_bytes}});
+    made.exchanger = make_cluster_exchanger(
+        {.parameters = std::move(parts.parameters),
+         .limits = parts.limits,
+         .clip_norm = parts.clip_norm,
+         .clock = parts.clock,
+         .watchdog = parts.watchdog,
+         .ranks = ranks_on(way.hosts)},
+        rule, way.node, {.wire = way.wire, .every = way.every, .outer = way.outer, .choice = {way.swap_bytes}});
   } else {
     NodeOptions options = way.node;
     options.numa_domain = way.two_domains ? world().ranks.rank() % 2 : 0;

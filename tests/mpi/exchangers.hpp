@@ -29,6 +29,8 @@ struct ExchangeWay {
   int cpu_ranks = 0;        ///< with a device: the last ranks have host memory for one, all but the first at most
   std::optional<LossScaleRule> loss_scale = {};
   std::vector<int> hosts = {};  ///< by rank: as if it stood on the host of this number
+  std::int64_t every = 1;
+  OuterSpec outer = {};
   std::int64_t swap_bytes = 0;  ///< between them
 
   bool by_bucket() const { return mpi || device; }  ///< one collective a bucket, over the whole of it

@@ -39,6 +39,8 @@ SmallModel::SmallModel(const ExchangeWay& way, const OptimizerSpec& rule, std::o
 
 std::optional<StepOutcome> SmallModel::step(std::int64_t passes, const StepVotes& votes) {
   ++step_;
+  const int ranks = world().ranks.world_size();
+  exchanger().bring_samples(kGlobalSamples / ranks + (world().ranks.rank() == 0 ? kGlobalSamples % ranks : 0));
   exchanger().begin_step(step_, kGlobalSamples, 0.01 * static_cast<double>(step_));
   for (std::int64_t pass = 0; pass < passes; ++pass) {
     exchanger().begin_pass(pass + 1 == passes);

@@ -92,6 +92,7 @@ TrainingRun train(const Json& plan_json, const std::map<std::string, std::string
   training.delivered = read_delivered(samples, ranks);
   const fs::path attempt = run_dir / "attempt-1";
   for (const JournalLine& line : parse_journal(read_file(attempt / "journal.jsonl"))) {
+    if (const auto* start = std::get_if<record::Start>(&line.body)) training.exchanger = start->exchanger;
     if (const auto* epoch = std::get_if<record::Epoch>(&line.body)) training.epochs.push_back(*epoch);
     if (const auto* shares = std::get_if<record::Shares>(&line.body)) training.shares.push_back(*shares);
   }

@@ -24,6 +24,7 @@ using Delivered = std::map<std::pair<int, int>, std::vector<std::vector<std::int
 struct TrainingRun {
   std::vector<double> weights;  ///< all tensors in file order, as double
   Delivered delivered;
+  std::string exchanger;
   std::vector<record::Epoch> epochs;
   std::vector<record::Shares> shares;
   std::vector<RankRow> rows;  ///< of the last epoch, by rank

@@ -7,6 +7,7 @@
 //   REGATTA_TEST_DELAY_RANK=R      only on rank R; absent: on all
 //   REGATTA_TEST_DEVICE=late       where the plan says nccl: on late_device.hpp's double, whose sums are late
 //   REGATTA_TEST_MEMORY=N          a pass of more than N samples is out of memory, as on a GPU
+//   REGATTA_TEST_HOSTS=0,0,1       by rank: as if it stood on the host of this number
 //   REGATTA_TEST_STOP_AT=STEP      rank 0 gets USR1 before this step, the last one then
 
 #include <ATen/core/Tensor.h>
@@ -150,6 +151,10 @@ WorkerWraps wraps() {
   if (const std::string folder = variable("REGATTA_TEST_DELIVERED"); !folder.empty())
     wraps.batches = [folder](auto inner, const Plan&, int rank) {
       return std::make_unique<RecordedBatches>(std::move(inner), folder, rank);
+    };
+  if (const std::string hosts = variable("REGATTA_TEST_HOSTS"); !hosts.empty())
+    wraps.host_of = [hosts](int rank) {
+      return hosts.at(2 * static_cast<std::size_t>(rank)) - '0';  // one digit each
     };
   wraps.before_batch = [delay = Delay("production")](int rank, std::int64_t) { delay(rank); };
   wraps.evaluation = [](auto inner, int rank) {

@@ -17,6 +17,7 @@ class WrappedExchanger : public Exchanger {
   std::int64_t gradient_bytes() const override { return inner_->gradient_bytes(); }
   std::vector<std::int64_t> bucket_bytes() const override { return inner_->bucket_bytes(); }
   const std::string& bucket_plan_hash() const override { return inner_->bucket_plan_hash(); }
+  void bring_samples(std::int64_t own) override { inner_->bring_samples(own); }
   void begin_step(std::int64_t step, std::int64_t global_samples, double learning_rate) override {
     inner_->begin_step(step, global_samples, learning_rate);
   }
@@ -26,6 +27,8 @@ class WrappedExchanger : public Exchanger {
   std::optional<StepOutcome> finish_step(const StepVotes& votes) override { return inner_->finish_step(votes); }
   std::optional<StepOutcome> settle() override { return inner_->settle(); }
   void allreduce_now(std::span<double> values) override { inner_->allreduce_now(values); }
+  void sum_statistics(std::span<double> values) override { inner_->sum_statistics(values); }
+  double take_hidden_s() override { return inner_->take_hidden_s(); }
   std::vector<Parameter> weights() const override { return inner_->weights(); }
   std::vector<double> take_waits() override { return inner_->take_waits(); }
   std::int64_t take_bytes_exchanged() override { return inner_->take_bytes_exchanged(); }

@@ -72,7 +72,8 @@ struct Kinds {
 const std::vector<Kinds> kKinds = {{Number::kFloat64, Number::kFloat64, Number::kFloat64, 1e-14},
                                    {Number::kFloat32, Number::kFloat32, Number::kFloat32, 1e-6},
                                    {Number::kBfloat16, Number::kFloat32, Number::kBfloat16, 1e-6},
-                                   {Number::kFloat32, Number::kFloat32, Number::kBfloat16, 1e-6}};
+                                   {Number::kFloat32, Number::kFloat32, Number::kBfloat16, 1e-6},
+                                   {Number::kBfloat16, Number::kFloat32, Number::kFloat32, 1e-6}};
 
 /// The rules of torch.optim for one number.
 struct Reference {
@@ -239,6 +240,35 @@ std::vector<Tested> all_tested() {
     for (const std::int64_t count : {1, 15, 16, 33, 1000}) tested.push_back({kernels, count});
   return tested;
 }
+// Rounded to 8 bits each time, and yet the sum over steps is right to the rounding of one.
+TEST_P(Slices, WhatRoundingTakesIsAddedToTheNextStep) {
+  for (const Number number : {Number::kFloat32, Number::kBfloat16}) {
+    constexpr int kSteps = 50;
+    const std::int64_t count = Slices::count();
+    Numbers first(number, count), second(number, count), rounded(Number::kBfloat16, count);
+    std::vector<float> left(static_cast<std::size_t>(count));
+    std::vector<double> sent(left.size()), meant(left.size());
+    for (int step = 0; step < kSteps; ++step) {
+      for (std::int64_t i = 0; i < count; ++i) {
+        first.set(i, 1.0 + 0.001 * static_cast<double>(i % 997) + 0.01 * step);
+        second.set(i, 0.1);
+        meant[static_cast<std::size_t>(i)] += first.get(i) + second.get(i);
+      }
+      const std::array<const std::byte*, 2> gradients{first.data(), second.data()};
+      kernels().round({.count = count,
+                       .gradient_number = number,
+                       .gradients = gradients,
+                       .left = left.data(),
+                       .rounded = rounded.data()});
+      for (std::int64_t i = 0; i < count; ++i) sent[static_cast<std::size_t>(i)] += rounded.get(i);
+    }
+    for (std::size_t i = 0; i < left.size(); ++i) {
+      EXPECT_NEAR(sent[i] + static_cast<double>(left[i]), meant[i], 1e-4);
+      EXPECT_LE(std::abs(left[i]), 1.0 / 128);
+    }
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(Everywhere, Slices, testing::ValuesIn(all_tested()), [](const auto& tested) {
   std::string name = tested.param.kernels->name;
   std::erase(name, '-');
