@@ -9,18 +9,19 @@
 //
 // A board a rank tells the others where it is. Nobody leaves a step before all have applied their slices, so nothing is
 // overwritten while it is read.
+//
+// Where there are several nodes the owner hands its slice of the node's sum to its lanes (lanes.hpp), as soon as the
+// node has published the bucket, and applies the rule to the sum that comes back: each node does so for itself, with
+// the same bits. Or nodes train on their own for a while, and lanes carry how far they have come (outer_step.hpp).
 
 #include <ATen/ATen.h>
-#include <ATen/Parallel.h>
 #include <c10/core/GradMode.h>
-#include <fmt/format.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <array>
 #include <cmath>
 #include <cstring>
-#include <map>
 
 #include "common/error.hpp"
 #include "worker/bucket_plan.hpp"
@@ -34,59 +35,11 @@
 #include "worker/node_sum.hpp"
 #include "worker/outer_step.hpp"
 #include "worker/slice_kernels.hpp"
+#include "worker/slice_tensors.hpp"
 #include "worker/tensor_layout.hpp"
 
 namespace regatta {
 namespace {
-
-Number number_of(at::ScalarType type) {
-  REGATTA_ENSURE(type == at::kFloat || type == at::kDouble || type == at::kBFloat16, "float, double or bfloat16");
-  if (type == at::kBFloat16) return Number::kBfloat16;
-  return type == at::kFloat ? Number::kFloat32 : Number::kFloat64;
-}
-
-/// The elements in the order in which they lie.
-at::Tensor in_storage_order(const at::Tensor& tensor) {
-  REGATTA_ENSURE(tensor.is_non_overlapping_and_dense(), "a tensor without gaps");
-  return tensor.as_strided({tensor.numel()}, {1});
-}
-
-void expect_separate(const std::vector<Parameter>& parameters) {
-  std::map<const void*, const Parameter*> by_memory;
-  for (const Parameter& parameter : parameters) {
-    const auto [other, is_new] = by_memory.emplace(parameter.tensor.storage().data(), &parameter);
-    if (!is_new && parameter.tensor.numel() > 0)
-      throw ConfigError(
-          fmt::format("{} and {} are one tensor: tied weights are written while backward still needs them, "
-                      "so they cannot be exchanged in shared memory\n  Give each layer its own weights.",
-                      other->second->name, parameter.name));
-  }
-}
-
-const SliceKernels& kernels_named(const std::string& name) {
-  for (const SliceKernels* const kernels : slice_kernels())
-    if (name.empty() || name == kernels->name) return *kernels;
-  ensure_failed("kernels that run here", __FILE__, __LINE__, name);
-}
-
-/// The fastest that run on every host: weights are written on each of them, and must be the same to the bit.
-std::string kernels_of_all(RankContext& ranks) {
-  std::size_t common = slice_kernels().size();  // each list ends alike
-  for (const std::string& text : ranks.gather(std::to_string(common)))
-    common = std::min(common, static_cast<std::size_t>(std::stoul(text)));
-  common = static_cast<std::size_t>(std::stoul(ranks.broadcast(std::to_string(common))));
-  return slice_kernels()[slice_kernels().size() - common]->name;
-}
-
-/// `body(begin, end)` over [0, count) in torch's threads, cut at cache lines.
-template <class Body>
-void in_threads(std::int64_t count, const Body& body) {
-  constexpr std::int64_t kWorthAThread = 1 << 16;
-  if (at::get_num_threads() == 1 || count < 2 * kWorthAThread) return body(0, count);
-  at::parallel_for(
-      0, (count + kSliceGrain - 1) / kSliceGrain, kWorthAThread / kSliceGrain,
-      [&](std::int64_t begin, std::int64_t end) { body(begin * kSliceGrain, std::min(end * kSliceGrain, count)); });
-}
 
 /// Also between nodes, where there are several.
 class NodeExchanger final : public Exchanger {

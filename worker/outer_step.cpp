@@ -4,6 +4,8 @@
 
 #include <vector>
 
+#include "worker/slice_tensors.hpp"
+
 namespace regatta {
 namespace {
 
@@ -42,7 +44,7 @@ void OuterStep::take(std::int64_t state, std::int64_t count, std::span<const std
                      std::span<std::byte* const> weights, const SliceKernels& kernels) {
   std::vector<std::byte*> written(weights.begin(), weights.end());
   written.push_back(at_element(met_, state));
-  const Number own = met_.scalar_type() == at::kDouble ? Number::kFloat64 : Number::kFloat32;
+  const Number own = number_of(met_.scalar_type());
   kernels.update({.count = count,
                   .gradient_number = number,
                   .gradients = gradients,
