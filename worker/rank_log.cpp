@@ -31,7 +31,12 @@ void RankLog::open(const std::filesystem::path& attempt_dir, int rank, const std
   host_ = host;
   descriptor_ = ::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
   if (descriptor_ < 0) {
+    // A host that does not see the run's folder: its ranks' lines go through the launcher, but for what is only news.
     write_line(STDERR_FILENO, "regatta-worker: cannot open " + path.string() + ": " + errno_text(errno));
+    lost_ = true;
+    for (auto& line : early_)
+      if (line.find(" info ") == std::string::npos) write_line(STDERR_FILENO, "regatta-worker: " + line);
+    early_.clear();
     return;
   }
   for (auto& line : early_) write_line(descriptor_, std::move(line));
@@ -65,7 +70,9 @@ void RankLog::write(std::string_view level, const std::string& text, bool to_std
     write_line(STDERR_FILENO, "regatta-worker: " + (level == "info" ? text : std::string(level) + ": " + text));
   if (descriptor_ >= 0)
     write_line(descriptor_, std::move(line));
-  else
+  else if (lost_ && !to_stderr && level != "info")
+    write_line(STDERR_FILENO, "regatta-worker: rank " + std::to_string(rank_) + " on " + host_ + ": " + line);
+  else if (!lost_)
     early_.push_back(std::move(line));
 }
 

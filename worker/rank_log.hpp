@@ -18,7 +18,7 @@ class RankLog {
   RankLog(const RankLog&) = delete;
   RankLog& operator=(const RankLog&) = delete;
 
-  /// Lines from before are written now. `rank` and `host` stand in errors from here on.
+  /// Lines from before are written now. Where there can be no file, warnings and errors go to stderr. `rank` and `host` stand in errors from here on.
   void open(const std::filesystem::path& attempt_dir, int rank, const std::string& host);
   void set_rank(int rank, const std::string& host);
 
@@ -37,6 +37,7 @@ class RankLog {
   int rank_ = 0;
   std::string host_;
   std::vector<std::string> early_;
+  bool lost_ = false;  // there is no file
 };
 
 }  // namespace regatta
