@@ -63,8 +63,9 @@ std::string launch_script(const std::vector<std::string>& argv);
 struct ExitStatus {
   int code = 0;  ///< exit code, or 128 + signal
   std::optional<int> signal;
-  std::string why;   ///< a batch system's reason for the end ("Slurm's time limit"); empty: the code says it
-  std::string lost;  ///< nobody knows how the ranks ended, and why so; empty: they ended with `code`
+  std::string why;         ///< a batch system's reason for the end ("Slurm's time limit"); empty: the code says it
+  std::string lost;        ///< nobody knows how the ranks ended, and why so; empty: they ended with `code`
+  bool forgotten = false;  ///< of a lost one: the batch system does not know it; its files may tell how it ended
 };
 
 /// A launch as its batch system sees it, by that system's clock.

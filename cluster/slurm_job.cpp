@@ -61,7 +61,7 @@ struct SlurmJob::Impl {
   std::deque<Question> wishes;  // to be asked next, before the next look
   SteadyTime born = std::chrono::steady_clock::now(), next_look = born;
   std::optional<SteadyTime> looked_for, ending_since;
-  bool answered = false, requeued = false, cancelled = false;
+  bool answered = false, looked = false, requeued = false, cancelled = false;
 
   std::vector<std::string> argv_of(Question question) const {
     switch (question) {
@@ -183,12 +183,14 @@ struct SlurmJob::Impl {
   void end_unknown() {
     status =
         ExitStatus{.code = static_cast<int>(ExitCode::kFailure),
-                   .lost = seen.job.empty() ? "Slurm knows no job " + name : "Slurm no longer knows job " + seen.job};
+                   .lost = seen.job.empty() ? "Slurm knows no job " + name : "Slurm no longer knows job " + seen.job,
+                   .forgotten = true};
   }
 
   void see(const SlurmView& view) {
     const SteadyTime now = std::chrono::steady_clock::now();
     seen.note = view.state == "PENDING" ? view.reason : "";
+    looked = true;
     look_again_in(until_next_look());
     if (view.restarts > 0 || view.state == "REQUEUED") return see_requeued(view);
     seen.state = view.state;
@@ -269,6 +271,10 @@ std::optional<Allocation> SlurmJob::allocation() const {
 
 bool SlurmJob::answered() const {
   return impl_->answered;
+}
+
+bool SlurmJob::looked() const {
+  return impl_->looked;
 }
 
 }  // namespace regatta

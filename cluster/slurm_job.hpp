@@ -32,8 +32,9 @@ class SlurmJob final : public Launch {
   void kill() override;
   Duration kill_limit() const override;
   std::optional<Allocation> allocation() const override;
-  /// Slurm has answered since this object was made.
+  /// Slurm has answered since this object was made; with the job's state.
   bool answered() const;
+  bool looked() const;
 
  private:
   struct Impl;

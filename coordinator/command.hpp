@@ -28,6 +28,8 @@ void add_list(CLI::App& app, CommandLine& line);
 void add_show(CLI::App& app, CommandLine& line);
 void add_logs(CLI::App& app, CommandLine& line);
 void add_compare(CLI::App& app, CommandLine& line);
+void add_wait(CLI::App& app, CommandLine& line);
+void add_sbatch(CLI::App& app, CommandLine& line);
 void add_import(CLI::App& app, CommandLine& line);
 void add_export(CLI::App& app, CommandLine& line);
 void add_doctor(CLI::App& app, CommandLine& line);

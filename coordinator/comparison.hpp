@@ -28,6 +28,7 @@ struct ComparisonRow {
   std::vector<std::pair<std::string, NanoUsd>> usd_parts;  ///< sum to usd_total; empty without it
   double samples_per_s = 0;                                ///< NaN without a complete epoch
   std::optional<double> test_accuracy, energy_j_per_epoch;
+  std::optional<double> queue_s;       ///< waited for nodes, all repeats; not billed. Nothing: there was no queue
   std::optional<EnergyFigure> energy;  ///< how energy_j_per_epoch came about; its value is the same
   PhaseSeconds seconds;                ///< mean per epoch
   std::optional<Price> price;

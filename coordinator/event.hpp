@@ -7,7 +7,8 @@
 //                                            nodes, ranks, threads, cores_per_node, gpus_per_node, contended,
 //                                            price|null, training, dataset_key, test_count}
 //   owner       coordinator  run            {host, boot_id, pid, start_time, fence}
-//   launch      coordinator  run, attempt   {argv, at}
+//   launch      coordinator  run, attempt   {argv, at, job_name?}
+//   job         coordinator  run, attempt   {id, state, nodes, submitted_at, held_from, held_to}
 //   journal     journal      run, attempt   one line of journal.jsonl, as written; source_seq = its seq
 //   exit        coordinator  run, attempt   {code, signal|null, reason, message, held_s, startup_s, asked_to_stop}
 //   lost        coordinator  run, attempt   {last_sign, held_s, startup_s, message}

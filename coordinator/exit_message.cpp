@@ -7,6 +7,8 @@
 #include <string_view>
 #include <vector>
 
+#include "cluster/slurm_words.hpp"
+
 namespace regatta {
 
 namespace {
@@ -23,6 +25,13 @@ bool is_stamped(std::string_view line) {
 
 bool has_word(const std::string& line) {
   return std::any_of(line.begin(), line.end(), [](unsigned char c) { return std::isalnum(c) != 0; });
+}
+
+std::string line_with(const std::string& text, std::string_view words) {
+  const auto at = text.find(words);
+  if (at == std::string::npos) return {};
+  const auto begin = text.rfind('\n', at) + 1;  // npos + 1 is 0
+  return text.substr(begin, text.find('\n', at) - begin);
 }
 
 }  // namespace
@@ -64,6 +73,12 @@ std::string last_launcher_error(const std::string& log) {
       error = line.substr(at + kError.size());
     else if (has_word(line) && !line.starts_with(kWorker))
       last = line;
+  }
+  if (const std::string rank = first_srun_error(log); error.empty() && !rank.empty()) {
+    std::string words = rank;
+    for (const std::string_view sign : {"error while loading shared libraries", "execve()", "couldn't chdir"})
+      if (const std::string line = line_with(log, sign); !line.empty()) words += "; " + line;
+    return words;
   }
   return error.empty() ? last : error;
 }

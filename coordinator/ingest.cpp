@@ -130,6 +130,10 @@ std::vector<Event> journal_events(const fs::path& attempt_dir, const RunId& run,
   return events;
 }
 
+bool has_result(const RunState& run, int attempt) {
+  return read_result(run, attempt).trouble.empty();
+}
+
 bool finished_in_order(const RunState& run, const AttemptState& attempt) {
   return attempt.stop && attempt.stop->exit_code == static_cast<int>(ExitCode::kDone) &&
          read_result(run, attempt.attempt).trouble.empty();

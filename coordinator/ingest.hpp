@@ -25,6 +25,9 @@ std::vector<Event> journal_events(const std::filesystem::path& attempt_dir, cons
 /// The journal says a normal end and result.json is whole: nothing was lost, even where nobody saw the exit.
 bool finished_in_order(const RunState& run, const AttemptState& attempt);
 
+/// RUN_DIR/result.json is whole, and this attempt's.
+bool has_result(const RunState& run, int attempt);
+
 /// The `end` event from what the fold knows (exit, epochs, price) and RUN_DIR/result.json:
 ///   no launch -> cancelled; lost -> lost; exit 0 and a whole result.json -> done; exit 75 -> stopped; else failed.
 /// The bill is null without a price. Pure but for reading result.json.

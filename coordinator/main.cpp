@@ -21,6 +21,8 @@ constexpr const char* kExamples = R"(
 Examples:
   regatta run job.yaml                    train every configuration, compare, give the verdict
   regatta run job.yaml --dry-run          see the plan and its price first
+  regatta sbatch job.yaml --only BIG      the batch script that a Slurm pool would get
+  regatta wait                            go on with Slurm jobs whose `regatta run` is gone
   regatta compare                         the latest comparison again
   regatta compare --price here=2.10       the same seconds at another price
   regatta list                            what has run
@@ -59,6 +61,8 @@ int run(int argc, char** argv) {
   app.fallthrough();  // so that --home and --quiet may stand behind the command
 
   add_run(app, line);
+  add_sbatch(app, line);
+  add_wait(app, line);
   add_list(app, line);
   add_show(app, line);
   add_logs(app, line);

@@ -204,6 +204,8 @@ MeasuredRow measure(const std::vector<const RunState*>& repeats, const std::map<
     if (!row.price) row.price = price;
     billed = add_bill(*run, price, reprice.contains(run->pool), row) && billed;
     add_shares(*run, row);
+    for (const auto& attempt : run->attempts)
+      if (attempt.queue_s) row.queue_s = row.queue_s.value_or(0) + *attempt.queue_s;
     if (const auto accuracy = final_accuracy(*run)) accuracies.push_back(*accuracy);
     auto& walls = measured.walls.emplace_back();
     for (const auto* epoch : counted_epochs(*run)) {

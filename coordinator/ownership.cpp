@@ -5,8 +5,10 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <thread>
 
-#include "cluster/launcher.hpp"
+#include "cluster/slurm_job.hpp"
+#include "coordinator/batch_end.hpp"
 #include "coordinator/figures.hpp"
 #include "coordinator/ingest.hpp"
 #include "coordinator/process_table.hpp"
@@ -19,6 +21,9 @@ namespace fs = std::filesystem;
 
 // Ranks get SIGTERM when their coordinator dies and end at the next step.
 constexpr auto kPatience = std::chrono::seconds(10);
+
+// A job whose number was never learnt is looked for by its name for 15 s: its submission may be under way.
+constexpr auto kAnswerPatience = std::chrono::seconds(20);
 
 /// A run as it stands, and what is about to be appended to it.
 struct Adoption {
@@ -112,6 +117,46 @@ std::optional<Owner> adopt(Ledger& ledger, const std::string& id, const Owner& d
   return me;
 }
 
+/// Asks Slurm until it knows how the job stands, or for as long as a person waits.
+std::optional<ExitStatus> look_at(SlurmJob& job) {
+  const auto end = std::chrono::steady_clock::now() + kAnswerPatience;
+  for (;;) {
+    if (const auto status = job.poll()) return status;
+    const Allocation seen = *job.allocation();
+    const bool known = job.answered() && !seen.job.empty() && seen.state != "COMPLETING" && seen.state != "REQUEUED";
+    if ((known && job.looked()) || std::chrono::steady_clock::now() > end) return {};
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  }
+}
+
+/// A batch job outlives its coordinator. One that has ended is closed as if its coordinator had seen it; one that goes
+/// on stays open for `regatta wait`.
+std::string look_after_job(Ledger& ledger, const RunState& run, const AttemptState& attempt) {
+  const Owner dead = *run.owner;
+  const auto job = SlurmJob::adopt(attempt.job->name, known_allocation(*attempt.job));
+  const auto status = look_at(*job);
+  const Allocation seen = *job->allocation();
+  if (!status) {
+    const std::string what = seen.job.empty() ? "its job " + attempt.job->name : "Slurm job " + seen.job;
+    if (!seen.answers || !job->answered())
+      return fmt::format("run {} ({}): {} cannot be seen: {}", run.id.value, run.configuration, what, seen.note);
+    return fmt::format("run {} ({}) goes on without its coordinator (process {}) as {} ({}); `regatta wait` follows it",
+                       run.id.value, run.configuration, dead.pid, what, seen.state);
+  }
+  const auto me = adopt(ledger, run.id.value, dead);
+  if (!me) return {};
+  Adoption adoption = load(ledger, run.id.value);
+  const int number = attempt.attempt;
+  if (!seen.job.empty()) adoption.add(job_event(run.id, number, seen, wall_now()));
+  take_journal(adoption, attempt);
+  if (!status->lost.empty()) give_up(run.run_dir, number);
+  const auto now = std::ranges::find(adoption.run().attempts, number, &AttemptState::attempt);
+  adoption.add(batch_end_event(adoption.run(), *now, *status, "", now->asked_to_stop, wall_now()));
+  adoption.add(end_event(adoption.run(), wall_now()));
+  ledger.append(adoption.pending, *me);
+  return sentence(adoption.run(), dead);
+}
+
 std::string close_run(Ledger& ledger, const std::string& id, const Owner& me, const Owner& dead) {
   Adoption adoption = load(ledger, id);
   if (const auto* attempt = open_attempt(adoption.run())) {
@@ -127,6 +172,16 @@ std::string close_run(Ledger& ledger, const std::string& id, const Owner& me, co
 }
 
 }  // namespace
+
+std::optional<Owner> adopt(Ledger& ledger, const RunState& run) {
+  return run.owner ? adopt(ledger, run.id.value, *run.owner) : std::nullopt;
+}
+
+bool is_left_behind(const RunState& run) {
+  if (is_final(run.status) || !run.owner || is_alive(*run.owner)) return false;
+  const auto* attempt = open_attempt(run);
+  return attempt != nullptr && attempt->job;
+}
 
 Owner this_process() {
   const auto pid = static_cast<std::int64_t>(::getpid());
@@ -146,8 +201,11 @@ std::vector<std::string> recover(Ledger& ledger, const State& seen) {
   std::vector<std::string> said;
   for (const auto& [id, run] : seen.runs) {
     if (is_final(run.status) || !run.owner || is_alive(*run.owner)) continue;
-    if (const auto* attempt = open_attempt(run); attempt != nullptr && attempt->job) continue;  // it goes on
     try {
+      if (const auto* attempt = open_attempt(run); attempt != nullptr && attempt->job) {
+        if (auto sentence = look_after_job(ledger, run, *attempt); !sentence.empty()) said.push_back(sentence);
+        continue;
+      }
       if (const auto me = adopt(ledger, id, *run.owner)) said.push_back(close_run(ledger, id, *me, *run.owner));
     } catch (const IoError& error) {
       said.push_back("run " + id + " stays open: " + error.what());

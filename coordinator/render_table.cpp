@@ -112,6 +112,10 @@ std::string footnotes(const Comparison& comparison) {
     if (const std::string words = shares_words(row); !words.empty())
       notes += printable_lines(row.configuration + ": " + words, 2) + "\n";
   for (const auto& row : rows)
+    if (row.queue_s)
+      notes +=
+          fmt::format("{}: {} in the queue, not billed\n", printable(row.configuration), duration_text(*row.queue_s));
+  for (const auto& row : rows)
     if (!row.reason.empty())
       notes += printable_lines(fmt::format("{} {}: {}", row.configuration, row.status, row.reason), 2) + "\n";
   return notes;

@@ -105,11 +105,22 @@ std::string memory_words(const record::Memory& memory) {
                      memory.blocks_made, bytes_text(memory.returned_bytes));
 }
 
+std::string job_words(const JobState& job) {
+  std::string words = job.id.empty() ? job.name + ": its number was never learnt" : job.id + ", " + job.state;
+  if (!job.nodes.empty()) words += " on " + job.nodes;
+  if (job.held_from) words += ", held from " + when_text(*job.held_from);
+  if (job.held_to) words += " to " + when_text(*job.held_to) + " UTC";
+  return words;
+}
+
 std::string attempt_page(const RunState& run, const AttemptState& attempt, bool colour) {
   std::string text = fmt::format("\n{}\n", painted(fmt::format("attempt {}", attempt.attempt), Style::kBold, colour));
   if (attempt.launched_at) text += field("launched", when_text(*attempt.launched_at) + " UTC");
   if (attempt.held_s) text += field("held", duration_text(*attempt.held_s));
   if (attempt.startup_s) text += field("startup", duration_text(*attempt.startup_s));
+  if (attempt.hold_s) text += field("idle", duration_text(*attempt.hold_s) + ": held before and after its ranks");
+  if (attempt.queue_s) text += field("queue", duration_text(*attempt.queue_s) + ", not billed");
+  if (attempt.job) text += field("Slurm job", job_words(*attempt.job));
   std::string exit = attempt.exit_reason;
   if (attempt.exit_code) exit += fmt::format(" (exit code {})", *attempt.exit_code);
   if (!attempt.exit_message.empty()) exit += ": " + attempt.exit_message;

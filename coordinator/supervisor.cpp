@@ -5,10 +5,11 @@
 #include <thread>
 
 #include "cluster/ask_hosts.hpp"
+#include "cluster/slurm_job.hpp"
 #include "cluster/slurm_script.hpp"
 #include "cluster/spawn.hpp"
 #include "common/files.hpp"
-#include "coordinator/attempt_times.hpp"
+#include "coordinator/batch_end.hpp"
 #include "coordinator/exit_message.hpp"
 #include "coordinator/ingest.hpp"
 #include "coordinator/journal_follower.hpp"
@@ -42,6 +43,7 @@ class Attempt {
         pool_(pool),
         parts_(parts),
         folder_(attempt_folder(run_dir, plan.attempt)),
+        batch_(pool.launcher == LauncherKind::kSlurm && (!inside_slurm_allocation() || parts.worker.empty())),
         request_(attempt_launch(plan, run_dir, parts.worker)),
         argv_(launch_command(pool, request_)),
         journal_(folder_ / "journal.jsonl", plan.run, plan.attempt),
@@ -52,7 +54,7 @@ class Attempt {
     vitals_.deadline_s = plan.training.train.deadline_s;
     vitals_.data_bytes = plan.dataset.bytes_to_decode();
     vitals_.queue_timeout_s = pool.queue_timeout_s;
-    vitals_.queued = is_batch();
+    vitals_.queued = batch_;
   }
 
   void prepare(const fs::path& run_dir, const std::string& job_text) {
@@ -62,13 +64,24 @@ class Attempt {
     launched.launched_at = wall_now();
     write_plan(launched, folder_);
     write_file_atomically(folder_ / "launch.sh", launch_script(argv_), 0755);
-    if (is_batch()) write_file_atomically(folder_ / kBatchScript, slurm_script(pool_, request_), 0755);
-    if (!is_batch()) open_link();  // a link is of one host
+    if (batch_) write_file_atomically(folder_ / kBatchScript, slurm_script(pool_, request_), 0755);
+    if (!batch_) open_link();  // a link is of one host
+  }
+
+  /// With a job that another coordinator launched.
+  void go_on(const AttemptState& known) {
+    launched_at_ = *known.launched_at;
+    allocation_ = known_allocation(*known.job);
+    told_ = known.last_seq;
+    faults_ = find_faults(log_tail(folder_ / "launch.log"), hosts_);  // recorded already
+    vitals_.queued = !allocation_->held_from;
+    vitals_.launched = vitals_.last_sign = std::chrono::steady_clock::now();
+    finish(follow(*SlurmJob::adopt(known.job->name, *allocation_)));
   }
 
   void run() {
     Json intent = {{"argv", argv_}, {"at", to_text(wall_now())}};
-    if (is_batch()) intent["job_name"] = request_.job_name;
+    if (batch_) intent["job_name"] = request_.job_name;
     record("launch", std::move(intent));
     launched_at_ = wall_now();
     vitals_.launched = vitals_.last_sign = std::chrono::steady_clock::now();
@@ -89,8 +102,6 @@ class Attempt {
   }
 
  private:
-  bool is_batch() const { return pool_.launcher == LauncherKind::kSlurm && !inside_slurm_allocation(); }
-
   void open_link() {
     try {
       link_ = std::make_unique<LinkServer>(parts_.reactor.context(), plan_.run, plan_.attempt,
@@ -129,8 +140,8 @@ class Attempt {
       const Decision decision = damage_.empty() ? decide(vitals_, now) : Decision{Act::kKill, "killed: " + damage_};
       if (!killed_because.empty()) {
         if (now - killed_at > ranks.kill_limit())
-          throw IoError(is_batch() ? "Slurm does not end " + request_.job_name + "; see squeue"
-                                   : "the ranks outlive SIGKILL; look for a hanging disk");
+          throw IoError(batch_ ? "Slurm does not end " + request_.job_name + "; see squeue"
+                               : "the ranks outlive SIGKILL; look for a hanging disk");
       } else if (decision.act == Act::kRequestStop) {
         ranks.request_stop();
         vitals_.asked_again = now;
@@ -173,7 +184,7 @@ class Attempt {
     const bool news = before.job != now->job || before.state != now->state || before.submitted != now->submitted ||
                       before.held_from != now->held_from || before.held_to != now->held_to;
     if (now->job.empty() || !news) return;
-    record("job", job_body(*now));
+    parts_.ledger.append({job_event(plan_.run, plan_.attempt, *now, wall_now())}, parts_.owner);
     if (before.job.empty()) parts_.display.note(name + ": Slurm job " + now->job);
     if (!vitals_.queued || !now->held_from) return;
     vitals_.queued = false;
@@ -207,12 +218,13 @@ class Attempt {
       if (const auto* stop = std::get_if<record::Stop>(&line.body)) {
         stop_message_ = stop->message;
         stop_code_ = stop->exit_code;
-        if (stop->exit_code == static_cast<int>(ExitCode::kDeadline) && !vitals_.faulted && !is_batch()) {
+        if (stop->exit_code == static_cast<int>(ExitCode::kDeadline) && !vitals_.faulted && !batch_) {
           vitals_.faulted = now;
           look_for_silent_hosts();
         }
       }
-      if (std::holds_alternative<record::Epoch>(line.body)) parts_.display.epoch_done(view(now));
+      if (std::holds_alternative<record::Epoch>(line.body) && line.seq > told_)
+        parts_.display.epoch_done(view(now));
     }
   }
 
@@ -229,7 +241,7 @@ class Attempt {
     constexpr std::size_t kMostFaults = 64;  // of a thousand ranks that all wait for the same one
     if (faults_.size() >= kMostFaults) return;
     // A batch system ends its jobs itself.
-    if (!vitals_.faulted && !is_batch()) vitals_.faulted = std::chrono::steady_clock::now();
+    if (!vitals_.faulted && !batch_) vitals_.faulted = std::chrono::steady_clock::now();
     record("fault", to_json(fault));
     faults_.push_back(std::move(fault));
     if (faults_.back().code == static_cast<int>(ExitCode::kDeadline)) look_for_silent_hosts();
@@ -263,45 +275,26 @@ class Attempt {
   }
 
   void finish(const Ending& ending) {
-    const ExitStatus& status = ending.status;
-    AttemptTimes times = is_batch() ? batch_times(recorded()) : direct_times();
-    if (!status.lost.empty()) {
-      Json body = {{"last_sign", to_text(recorded().last_line_at.value_or(launched_at_))}, {"message", status.lost}};
-      add_times(body, times);
-      return record("lost", std::move(body));
+    if (batch_) {
+      const RunState run = run_state(parts_.ledger, plan_.run);
+      const auto attempt = std::ranges::find(run.attempts, plan_.attempt, &AttemptState::attempt);
+      REGATTA_ENSURE(attempt != run.attempts.end(), "an attempt that was launched is in the ledger");
+      if (!ending.status.lost.empty()) give_up(run.run_dir, plan_.attempt);
+      const bool asked = vitals_.interrupts > 0;
+      parts_.ledger.append({batch_end_event(run, *attempt, ending.status, ending.killed_because, asked, wall_now())},
+                           parts_.owner);
+      return;
     }
-    const int code = code_of(status);
-    const ExitStatus meant{.code = code, .signal = status.signal};
-    std::string reason = ending.killed_because;
-    if (reason.empty()) reason = status.why.empty() ? describe_exit(meant) : status.why;
-    Json body = {{"code", code},
-                 {"signal", value_or_null(status.signal)},
-                 {"reason", reason},
-                 {"message", message_of(meant)},
-                 {"asked_to_stop", vitals_.interrupts > 0}};
-    add_times(body, times);
-    record("exit", std::move(body));
-  }
-
-  /// A batch job's code is the highest of its ranks', of which some are killed when the first has ended in order with a
-  /// code; rank 0 has written what it was.
-  int code_of(const ExitStatus& status) const {
-    return is_batch() && status.code != 0 && stop_code_ ? *stop_code_ : status.code;
-  }
-
-  AttemptTimes direct_times() const {
-    const double held = seconds(std::chrono::steady_clock::now() - vitals_.launched);
-    AttemptTimes times{.held_s = held};
-    if (startup_) times.startup_s = std::clamp(seconds(*startup_), 0.0, held);
-    return times;
-  }
-
-  AttemptState recorded() const {
-    const RunState run = run_state(parts_.ledger, plan_.run);
-    const auto found = std::find_if(run.attempts.begin(), run.attempts.end(),
-                                    [&](const AttemptState& attempt) { return attempt.attempt == plan_.attempt; });
-    REGATTA_ENSURE(found != run.attempts.end(), "an attempt that was launched is in the ledger");
-    return *found;
+    const Duration held = std::chrono::steady_clock::now() - vitals_.launched;
+    Json startup = nullptr;
+    if (startup_) startup = std::clamp(seconds(*startup_), 0.0, seconds(held));
+    record("exit", {{"code", ending.status.code},
+                    {"signal", value_or_null(ending.status.signal)},
+                    {"reason", ending.killed_because.empty() ? describe_exit(ending.status) : ending.killed_because},
+                    {"message", message_of(ending.status)},
+                    {"held_s", seconds(held)},
+                    {"startup_s", startup},
+                    {"asked_to_stop", vitals_.interrupts > 0}});
   }
 
   std::string message_of(const ExitStatus& status) const {
@@ -329,6 +322,7 @@ class Attempt {
   const PoolSpec& pool_;
   SupervisorParts parts_;
   fs::path folder_;
+  bool batch_;  ///< a job of its own in a batch system
   LaunchRequest request_;
   std::vector<std::string> argv_;
   JournalFollower journal_;
@@ -338,6 +332,7 @@ class Attempt {
   std::optional<Duration> startup_;
   std::optional<Allocation> allocation_;
   std::optional<int> stop_code_;
+  std::int64_t told_ = 0;              ///< journal lines that an earlier coordinator has taken over
   std::string stop_message_, damage_;  ///< what the stop line says; what is wrong with the journal
   std::vector<std::string> hosts_;     ///< by rank, as mpirun names them; empty: on this host
   std::string launch_log_;             ///< its end, as last read
@@ -375,14 +370,14 @@ RunState run_state(const Ledger& ledger, const RunId& run) {
   return found->second;
 }
 
-Json job_body(const Allocation& seen) {
-  const auto time = [](const std::optional<Timestamp>& at) { return at ? Json(to_text(*at)) : Json(nullptr); };
-  return {{"id", seen.job},
-          {"state", seen.state},
-          {"nodes", seen.nodes},
-          {"submitted_at", time(seen.submitted)},
-          {"held_from", time(seen.held_from)},
-          {"held_to", time(seen.held_to)}};
+RunState follow_adopted(const Plan& plan, const RunState& run, SupervisorParts parts) {
+  const auto known = std::ranges::find(run.attempts, plan.attempt, &AttemptState::attempt);
+  REGATTA_ENSURE(known != run.attempts.end() && known->job, "a batch job to go on with");
+  const PoolSpec pool{.name = run.pool, .launcher = LauncherKind::kSlurm};
+  Attempt attempt(plan, pool, run.run_dir, parts);
+  attempt.go_on(*known);
+  parts.ledger.append({end_event(run_state(parts.ledger, plan.run), wall_now())}, parts.owner);
+  return run_state(parts.ledger, plan.run);
 }
 
 LaunchRequest attempt_launch(const Plan& plan, const fs::path& run_dir, const fs::path& worker) {

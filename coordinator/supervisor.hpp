@@ -31,8 +31,9 @@ RunState supervise(const Plan& plan, const PoolSpec& pool, const std::filesystem
 /// The run as the ledger tells it now.
 RunState run_state(const Ledger& ledger, const RunId& run);
 
-/// The body of a `job` event.
-Json job_body(const Allocation& seen);
+/// The same for a batch job that another coordinator launched and left behind: follows `run`'s attempt of `plan` to its
+/// end. The owner stands in the run's latest owner event; nothing is launched (parts.worker is empty).
+RunState follow_adopted(const Plan& plan, const RunState& run, SupervisorParts parts);
 
 /// What the launcher of an attempt is asked for.
 LaunchRequest attempt_launch(const Plan& plan, const std::filesystem::path& run_dir,

@@ -133,6 +133,19 @@ TEST(Bill, AFinishedRunByPart) {
                                   {"shutdown", "0.014"}}));
 }
 
+// A batch job: 20 s between Slurm's start and the ranks', and after their end; 5 s from the ranks' start to their start
+// line.
+TEST(Bill, WhatABatchJobHeldIdleIsAPart) {
+  const auto epoch = epoch_of({{Phase::kCompute, 60}}, 60);
+  const Bill bill =
+      make_bill(kMilliPerSecond, {}, {{.held = 100s, .startup = 5s, .hold = 20s, .epochs = {epoch}, .finished = true}});
+  EXPECT_EQ(text_of(bill), (Parts{{"startup", "0.005"}, {"compute", "0.06"}, {"hold", "0.02"}, {"shutdown", "0.015"}}));
+  const Bill failed = make_bill(kMilliPerSecond, {}, {{.held = 100s, .startup = 5s, .hold = 20s, .epochs = {epoch}}});
+  EXPECT_EQ(text_of(failed), (Parts{{"startup", "0.005"}, {"hold", "0.02"}, {"lost", "0.075"}}));
+  const Bill clamped = make_bill(kMilliPerSecond, {}, {{.held = 10s, .startup = 5s, .hold = 20s, .finished = true}});
+  EXPECT_EQ(text_of(clamped), (Parts{{"startup", "0.005"}, {"hold", "0.005"}})) << "clocks disagree by a little";
+}
+
 TEST(Bill, EveryPartIsThereInItsOrder) {
   std::vector<std::string> names;
   for (const auto& [name, amount] : make_bill(kMilliPerSecond, {}, {}).parts) {

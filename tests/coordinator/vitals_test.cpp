@@ -30,6 +30,17 @@ TEST_F(DecideTest, GivesRanksAMinuteToStart) {
   EXPECT_EQ(at(161s).act, Act::kKill);
 }
 
+TEST_F(DecideTest, AQueueMayLastUntilItsTimeout) {
+  vitals_.queued = true;
+  EXPECT_EQ(at(100h).act, Act::kGoOn) << "no nodes yet, so nobody is silent";
+  vitals_.queue_timeout_s = 3600;
+  EXPECT_EQ(at(3600s).act, Act::kGoOn);
+  EXPECT_EQ(at(3601s).act, Act::kKill);
+  EXPECT_THAT(at(3601s).reason, HasSubstr("did not leave the queue within 3600 s (queue_timeout)"));
+  vitals_.interrupts = 1;
+  EXPECT_EQ(at(1s).act, Act::kKill) << "nothing runs that could stop";
+}
+
 TEST_F(DecideTest, KillsSilentRanksAfterThreeDeadlines) {
   vitals_.started = true;
   vitals_.deadline_s = 20;

@@ -1,64 +1,17 @@
 // `regatta run` through Slurm's queue.
-#include <gmock/gmock.h>
-
-#include "cluster/slurm_words.hpp"
-#include "common/files.hpp"
-#include "coordinator/ledger.hpp"
-#include "tests/cluster/bed/bed.hpp"
+#include "tests/cluster/bed/slurm_bed.hpp"
 
 namespace regatta::test {
 namespace {
 
+using testing::AllOf;
 using testing::ElementsAre;
 using testing::HasSubstr;
 
-constexpr const char* kSlurmJob = R"(name: tiny
-model: {kind: mlp, hidden: [32]}
-data: {format: synthetic, samples: 640, shape: [1, 28, 28], classes: 10}
-train: {batch: 64, optimizer: {kind: sgd, lr: 0.05, momentum: 0.9}}
-stop: {epochs: 2}
-configurations:
-  - {name: four, pool: batch, ranks: 4}
-)";
-
-constexpr double kUsdPerNodeSecond = 0.001;  // 3.6 an hour
-
-class Slurm : public BedTest {
- protected:
-  explicit Slurm(std::map<std::string, std::string> environment = {})
-      : BedTest({.slurm = true, .environment = std::move(environment)}) {}
-
-  std::filesystem::path cluster(const std::string& more = "") const {
-    return write("cluster.yaml", "pools:\n  batch: {launcher: slurm, nodes: 4, cores_per_node: 1" + more +
-                                     ", price: {usd_per_node_hour: 3.6}}\n");
-  }
-  std::string slurm(const std::vector<std::string>& argv) {
-    const auto result = bed().run_on("n0", argv);
-    EXPECT_EQ(result.exit_code, 0) << result.text();
-    return result.out;
-  }
-  std::optional<SlurmView> job(const std::string& id) {
-    return parse_scontrol_job(slurm({"env", "TZ=UTC0", "scontrol", "show", "job", "-o", id}));
-  }
-  State state() const {
-    State state;
-    for (const auto& event : Ledger(home() / "ledger.db").events()) apply(state, event);
-    return state;
-  }
-  RunState only_run() const {
-    const State all = state();
-    EXPECT_EQ(all.runs.size(), 1U);
-    return all.runs.begin()->second;
-  }
-  void expect_nothing_left() {
-    EXPECT_EQ(slurm({"squeue", "-h"}), "");
-    EXPECT_EQ(bed().strays({"n0", "n1", "n2", "n3", "n4"}), "");
-  }
-};
+class Slurm : public SlurmTest {};
 
 TEST_F(Slurm, RanksOnFourNodes) {
-  const auto yaml = write("job.yaml", kSlurmJob);
-  const auto result = regatta({"run", yaml, "--cluster", cluster(", partition: main, time: \"10\""), "--json"});
+  const auto result = regatta({"run", job(), "--cluster", cluster(", partition: main, time: \"10\""), "--json"});
   ASSERT_EQ(result.exit_code, 0) << result.text();
   const RunState run = only_run();
   const AttemptState& attempt = run.attempts.at(0);
@@ -68,15 +21,143 @@ TEST_F(Slurm, RanksOnFourNodes) {
   EXPECT_EQ(attempt.job->nodes, "n[1-4]");
 
   // The bill is Slurm's node-seconds, and the time in the queue is not in it.
-  const auto view = job(attempt.job->id);
+  const auto view = job_view(attempt.job->id);
   ASSERT_TRUE(view);
   EXPECT_EQ(view->name, "regatta-" + run.id.value + "-1");
   EXPECT_EQ(view->state, "COMPLETED");
-  const double node_seconds = 4 * seconds(*view->ended - *view->started);
-  EXPECT_NEAR(static_cast<double>(run.bill->total.nano) / 1e9, kUsdPerNodeSecond * node_seconds, 1e-9);
+  EXPECT_NEAR(usd(run), kUsdPerNodeSecond * 4 * seconds(*view->ended - *view->started), 1e-9);
   EXPECT_TRUE(attempt.queue_s);
   EXPECT_GE(*attempt.hold_s, 0);
   expect_nothing_left();
+
+  // What is printed is what was submitted.
+  auto printed = regatta({"sbatch", write("job.yaml", read_file(run.run_dir + "/job.yaml")), "--cluster",
+                          cluster(", partition: main, time: \"10\"")});
+  ASSERT_EQ(printed.exit_code, 0) << printed.text();
+  for (auto at = printed.out.find("RUN-ID"); at != std::string::npos; at = printed.out.find("RUN-ID"))
+    printed.out.replace(at, 6, run.id.value);
+  EXPECT_EQ(printed.out, read_file(run.run_dir + "/attempt-1/sbatch.sh"));
+}
+
+TEST_F(Slurm, UnevenRanksFillTheFirstNodes) {
+  const auto yaml = write("job.yaml", R"(name: tiny
+model: {kind: mlp, hidden: [32]}
+data: {format: synthetic, samples: 640, shape: [1, 28, 28], classes: 10}
+train: {batch: 64, optimizer: {kind: sgd, lr: 0.05}}
+stop: {epochs: 1}
+configurations:
+  - {name: six, pool: batch, ranks: 6}
+)");
+  const auto pools = write("cluster.yaml",
+                           "pools:\n  batch: {launcher: slurm, nodes: 4, cores_per_node: 2, "
+                           "price: {usd_per_node_hour: 3.6}}\n");
+  const auto result = regatta({"run", yaml, "--cluster", pools});
+  ASSERT_EQ(result.exit_code, 0) << result.text();
+  std::vector<std::string> hosts;
+  const RunState run = only_run();
+  for (const auto& place : run.attempts.at(0).start->ranks) hosts.push_back(place.host);
+  EXPECT_THAT(hosts, ElementsAre("n1", "n1", "n2", "n2", "n3", "n3"));
+}
+
+TEST_F(Slurm, InterruptStopsAllRanksAndASecondCancels) {
+  auto run = start_run(job("max_time: 100"));
+  ASSERT_TRUE(past_epoch_one()) << run->err();
+  signal_regatta("INT");
+  auto ended = run->wait(std::chrono::seconds(30));
+  EXPECT_EQ(ended.exit_code, 130) << ended.text();
+  EXPECT_EQ(only_run().status, RunStatus::kStopped);
+  EXPECT_EQ(only_run().attempts.at(0).exit_code, 75);
+  EXPECT_TRUE(std::filesystem::exists(only_run().run_dir + "/weights.safetensors")) << "a clean stop keeps the weights";
+  expect_nothing_left();
+
+  // In the queue there is nothing to stop: it is taken out of it, and costs nothing.
+  slurm({"sbatch", "-N4", "--exclusive", "-o", "/dev/null", "--wrap", "sleep 60"});
+  std::filesystem::remove_all(home());
+  run = start_run(job());
+  ASSERT_TRUE(wait_until([&] { return run->err().find("Slurm job") != std::string::npos; })) << run->err();
+  signal_regatta("INT");
+  ended = run->wait(std::chrono::seconds(30));
+  EXPECT_EQ(ended.exit_code, 130) << ended.text();
+  EXPECT_EQ(only_run().status, RunStatus::kStopped);
+  EXPECT_EQ(usd(only_run()), 0);
+  slurm({"scancel", "-u", "root"});
+}
+
+TEST_F(Slurm, TheQueueIsShownAndNotBilled) {
+  slurm({"sbatch", "-N4", "--exclusive", "-o", "/dev/null", "--wrap", "sleep 4"});
+  const auto result = regatta({"run", job(), "--cluster", cluster(), "--json"});
+  ASSERT_EQ(result.exit_code, 0) << result.text();
+  const RunState run = only_run();
+  EXPECT_GE(*run.attempts.at(0).queue_s, 2);
+  EXPECT_LT(usd(run), kUsdPerNodeSecond * 4 * (*run.attempts.at(0).held_s + 1));
+  EXPECT_THAT(result.err, HasSubstr(" in the queue"));
+  const auto view = job_view(run.attempts.at(0).job->id);
+  EXPECT_NEAR(usd(run), kUsdPerNodeSecond * 4 * seconds(*view->ended - *view->started), 1e-9);
+  const auto shown = regatta({"show", run.id.value});
+  EXPECT_THAT(shown.out, AllOf(HasSubstr("queue"), HasSubstr("Slurm job"))) << shown.text();
+  EXPECT_THAT(result.out, HasSubstr("\"queue_s\""));
+}
+
+TEST_F(Slurm, BadPlacesAreSaidInOneMessage) {
+  auto result = regatta({"run", job(), "--cluster", cluster(", partition: nowhere")});
+  EXPECT_EQ(result.exit_code, 1);
+  EXPECT_THAT(result.err, HasSubstr("Slurm refuses the job: invalid partition specified: nowhere")) << result.text();
+  EXPECT_EQ(only_run().status, RunStatus::kFailed);
+  EXPECT_EQ(usd(only_run()), 0);
+
+  // A queue that never starts: no node has the feature, but Slurm waits for one that a job before it holds.
+  std::filesystem::remove_all(home());
+  slurm({"sbatch", "-N4", "--exclusive", "-o", "/dev/null", "--wrap", "sleep 60"});
+  result = regatta({"run", job(), "--cluster", cluster(", queue_timeout: 3s")});
+  EXPECT_EQ(result.exit_code, 1);
+  EXPECT_THAT(result.err, HasSubstr("it did not leave the queue within 3 s (queue_timeout)")) << result.text();
+  EXPECT_EQ(usd(only_run()), 0);
+  slurm({"scancel", "-u", "root"});
+  EXPECT_TRUE(wait_until([&] { return queued_job().empty(); }));
+  expect_nothing_left();
+}
+
+TEST_F(Slurm, ALibraryOrAMountThatIsMissingIsNamedWithItsNode) {
+  // n3 does not see the build's folder: no worker there.
+  bed().act("hide", "n3", {std::filesystem::path(REGATTA_BIN_DIR)});
+  auto result = regatta({"run", job(), "--cluster", cluster()});
+  EXPECT_EQ(result.exit_code, 1);
+  EXPECT_THAT(result.err, AllOf(HasSubstr("n3"), HasSubstr("regatta-worker"), HasSubstr("No such file or directory")))
+      << result.text();
+  expect_nothing_left();
+}
+
+TEST_F(Slurm, InsideAnAllocationRanksAreAStepOfIt) {
+  const auto command = regatta_command({"run", job(), "--cluster", cluster()});
+  // What regatta_command puts before it runs it on the head; here salloc does.
+  std::vector<std::string> inside = {"salloc", "-N4", "--ntasks-per-node=1", "--exclusive"};
+  const auto program = std::find(command.begin(), command.end(), binary("regatta").string());
+  inside.insert(inside.end(), program, command.end());
+  const auto result = bed().run_on("n0", inside);
+  ASSERT_EQ(result.exit_code, 0) << result.text();
+  const RunState run = only_run();
+  EXPECT_FALSE(run.attempts.at(0).job) << "no job of its own";
+  EXPECT_EQ(run.attempts.at(0).argv.at(0), "srun");
+  std::vector<std::string> hosts;
+  for (const auto& place : run.attempts.at(0).start->ranks) hosts.push_back(place.host);
+  EXPECT_THAT(hosts, ElementsAre("n1", "n2", "n3", "n4"));
+  EXPECT_TRUE(wait_until([&] { return queued_job().empty(); }));
+  expect_nothing_left();
+}
+
+TEST_F(Slurm, AControllerThatDoesNotAnswerIsNoLostRun) {
+  auto run = start_run(job("max_time: 10"));
+  ASSERT_TRUE(past_epoch_one()) << run->err();
+  bed().run_on("n0", {"pkill", "-TERM", "-x", "slurmctld"});
+  EXPECT_TRUE(wait_until([&] { return run->err().find("Slurm does not answer") != std::string::npos; },
+                         std::chrono::seconds(60)))
+      << run->err();
+  slurm({"slurmctld"});
+  const auto ended = run->wait(std::chrono::seconds(60));
+  EXPECT_EQ(ended.exit_code, 0) << ended.text();
+  EXPECT_THAT(ended.err, HasSubstr("Slurm answers again"));
+  EXPECT_EQ(only_run().status, RunStatus::kDone);
+  expect_nothing_left({"n1", "n2", "n3", "n4"});
 }
 
 }  // namespace
