@@ -145,7 +145,8 @@ TEST_F(Slurm, InsideAnAllocationRanksAreAStepOfIt) {
   expect_nothing_left();
 }
 
-TEST_F(Slurm, AControllerThatDoesNotAnswerIsNoLostRun) {
+// 85 s: after its restart slurmctld leaves the job COMPLETING for a minute.
+TEST_F(Slurm, LongAControllerThatDoesNotAnswerIsNoLostRun) {
   auto run = start_run(job("max_time: 10"));
   ASSERT_TRUE(past_epoch_one()) << run->err();
   bed().run_on("n0", {"pkill", "-TERM", "-x", "slurmctld"});
