@@ -223,8 +223,7 @@ class Attempt {
           look_for_silent_hosts();
         }
       }
-      if (std::holds_alternative<record::Epoch>(line.body) && line.seq > told_)
-        parts_.display.epoch_done(view(now));
+      if (std::holds_alternative<record::Epoch>(line.body) && line.seq > told_) parts_.display.epoch_done(view(now));
     }
   }
 

@@ -117,12 +117,20 @@ TEST_F(Slurm, BadPlacesAreSaidInOneMessage) {
   expect_nothing_left();
 }
 
-TEST_F(Slurm, ALibraryOrAMountThatIsMissingIsNamedWithItsNode) {
-  // n3 does not see the build's folder: no worker there.
-  bed().act("hide", "n3", {std::filesystem::path(REGATTA_BIN_DIR)});
-  auto result = regatta({"run", job(), "--cluster", cluster()});
+TEST_F(Slurm, AMountThatIsMissingIsNamedWithItsNode) {
+  bed().act("hide", "n3", {std::filesystem::path(REGATTA_BIN_DIR)});  // no worker there
+  const auto result = regatta({"run", job(), "--cluster", cluster()});
   EXPECT_EQ(result.exit_code, 1);
   EXPECT_THAT(result.err, AllOf(HasSubstr("n3"), HasSubstr("regatta-worker"), HasSubstr("No such file or directory")))
+      << result.text();
+  expect_nothing_left();
+}
+
+TEST_F(Slurm, ALibraryThatIsMissingIsNamedWithItsNode) {
+  bed().act("hide", "n3", {std::filesystem::canonical(REGATTA_TORCH_SITE) / "torch/lib"});
+  const auto result = regatta({"run", job(), "--cluster", cluster()});
+  EXPECT_EQ(result.exit_code, 1);
+  EXPECT_THAT(result.err, AllOf(HasSubstr("rank 2 on n3"), HasSubstr("error while loading shared libraries")))
       << result.text();
   expect_nothing_left();
 }
