@@ -188,6 +188,11 @@ PlannedRow plan_row(const JobSpec& job, int order, const ClusterSpec& cluster, c
   row.refused = refused;
   const Precision precision = configuration.train.precision;
   const bool open = !configuration.ranks || precision == Precision::kAuto;
+  if (open && pool->launcher == LauncherKind::kSlurm)
+    throw ConfigError({job.source.finding(
+        "configurations[" + std::to_string(order) + "]",
+        "auto is decided by trials, and on a Slurm pool each would wait in the queue (expected ranks and precision)",
+        "write ranks: 4 and train.precision: fp32, for example")});
   if (open && refused.empty()) row.ways = ways_of(job, order, capacity, static_cast<int>(devices.size()));
   // Threads that no layout has room for are refused as they are with one rank. A refused row stands as it would begin.
   const int ranks = configuration.ranks.value_or(1);

@@ -117,6 +117,12 @@ TEST_F(Slurm, BadPlacesAreSaidInOneMessage) {
   expect_nothing_left();
 }
 
+TEST_F(Slurm, AutoIsNotTriedThroughAQueue) {
+  const auto result = regatta({"run", job(), "--cluster", cluster(), "--set", "train.precision=auto"});
+  EXPECT_EQ(result.exit_code, 2);
+  EXPECT_THAT(result.err, HasSubstr("on a Slurm pool each would wait in the queue")) << result.text();
+}
+
 TEST_F(Slurm, AMountThatIsMissingIsNamedWithItsNode) {
   bed().act("hide", "n3", {std::filesystem::path(REGATTA_BIN_DIR)});  // no worker there
   const auto result = regatta({"run", job(), "--cluster", cluster()});
