@@ -209,7 +209,10 @@ struct SlurmJob::Impl {
   /// first one ended when it was queued again, which Slurm notes as the time of its submission.
   void see_requeued(const SlurmView& view) {
     seen.state = "REQUEUED";
-    if (!requeued && seen.held_from && view.submitted) seen.held_to = std::max(*view.submitted, *seen.held_from);
+    if (seen.held_from && view.submitted > seen.held_from)
+      seen.held_to = view.submitted;
+    else if (!seen.held_to)
+      seen.held_to = wall_now();  // while it is COMPLETING Slurm still shows its first submission
     if (!requeued || view.state == "PENDING") wishes.assign({Question::kCancel});
     requeued = true;
     look_again_in(kBetween / 4);
