@@ -98,6 +98,11 @@ void MpiContext::initialize(MpiCallers callers) {
 void MpiContext::open_world(const LauncherVariables& variables) {
   const WatchedWait wait(watchdog_, "start of MPI");
   check_mpi(MPI_Comm_size(MPI_COMM_WORLD, &world_size_), "MPI_Comm_size");
+  if (variables.launcher == "PMIx" && variables.rank >= world_size_)  // it says no number
+    throw CommError(
+        "PMIx calls this rank " + std::to_string(variables.rank) + ", MPI finds a world of " +
+        std::to_string(world_size_) +
+        "\n  The launcher's PMIx and the MPI library do not know each other. Start with Open MPI's mpirun.");
   if (variables.world_size > world_size_)
     throw CommError(
         variables.launcher + " announces " + std::to_string(variables.world_size) + " ranks, MPI finds " +

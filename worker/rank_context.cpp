@@ -3,6 +3,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <charconv>
 #include <cstdlib>
@@ -80,6 +81,38 @@ LauncherVariables launcher_variables(const std::function<const char*(const char*
 
 LauncherVariables launcher_variables() {
   return launcher_variables([](const char* name) { return std::getenv(name); });
+}
+
+std::string launcher_refusal(const std::function<const char*(const char*)>& get) {
+  const auto has = [&](const char* name) { return get(name) != nullptr; };
+  const auto text = [&](const char* name) { return std::string(has(name) ? get(name) : ""); };
+  const auto count = [&](const char* name) { return std::max(number_of(get(name)), 1); };
+  if (has("OMPI_COMM_WORLD_SIZE") || has("PMIX_RANK")) return {};  // mpirun's, or srun's with PMIx
+  constexpr const char* kInstead = "\n  Start it with srun --mpi=pmix";
+  const std::string tasks = std::to_string(count("SLURM_NTASKS"));
+  if (has("SLURM_STEP_ID") && has("SLURM_PROCID") && (text("SLURM_MPI_TYPE") != "" || !has("PMI_SIZE"))) {
+    if (count("SLURM_NTASKS") == 1) return {};
+    const std::string type = text("SLURM_MPI_TYPE").empty() ? "none" : text("SLURM_MPI_TYPE");
+    return "srun started " + tasks + " tasks with --mpi=" + type +
+           ": they do not find each other, each would train alone" + kInstead +
+           "; `srun --mpi=list` says whether this Slurm has it, else use Open MPI's mpirun in the batch script.";
+  }
+  for (const char* size : {"PMI_SIZE", "MV2_COMM_WORLD_SIZE"})
+    if (count(size) > 1)
+      return "the launcher of another MPI (MPICH, Intel MPI, MVAPICH: " + std::string(size) + " is " + text(size) +
+             ") started this: each rank would train alone\n  Start it with Open MPI's mpirun, or with srun "
+             "--mpi=pmix; `mpirun --version` says whose it is.";
+  const int nodes = std::max(count("SLURM_NNODES"), count("SLURM_JOB_NUM_NODES"));
+  const int announced = std::max(count("SLURM_NTASKS"), nodes * count("SLURM_NTASKS_PER_NODE"));
+  if (has("SLURM_JOB_ID") && !has("SLURM_STEP_ID") && announced > 1)
+    return "this Slurm job has " + std::to_string(announced) +
+           " tasks, and nothing started them: one rank alone would " + "train, and hold the others' cores" + kInstead +
+           " (one rank: srun --mpi=pmix --ntasks=1), or with Open MPI's mpirun.";
+  return {};
+}
+
+std::string launcher_refusal() {
+  return launcher_refusal([](const char* name) { return std::getenv(name); });
 }
 
 std::unique_ptr<RankContext> make_solo_context() {

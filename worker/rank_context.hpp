@@ -57,6 +57,12 @@ LauncherVariables launcher_variables(const std::function<const char*(const char*
 /// From this process's environment.
 LauncherVariables launcher_variables();
 
+/// What is wrong when these variables announce several ranks and nobody connects them: srun without PMIx, another MPI's
+/// launcher, a Slurm job without srun. Empty where nothing is. Said before MPI is touched: MPI would end the process in
+/// its own words, or give each one a world of its own.
+std::string launcher_refusal(const std::function<const char*(const char*)>& get);
+std::string launcher_refusal();
+
 /// World size 1 without a launcher, or a launch of one rank.
 std::unique_ptr<RankContext> make_solo_context();
 /// Which threads of this process call MPI.
@@ -65,7 +71,7 @@ enum class MpiCallers {
   kDevices,  ///< a device's too, for what is in host memory (bridge_device.hpp): MPI_THREAD_MULTIPLE, where MPI has it
 };
 /// MPI_Init_thread and MPI_COMM_WORLD; the destructor finalizes. Defined in mpi_context.cpp.
-/// Throws CommError when the launcher announces more ranks than MPI finds ("a silent world of 1").
+/// Throws CommError when the launcher announces more ranks than MPI finds ("a silent world of 1"), or another rank.
 std::unique_ptr<RankContext> make_mpi_context(const LauncherVariables& variables, Watchdog& watchdog,
                                               MpiCallers callers = MpiCallers::kTrainer);
 

@@ -553,6 +553,10 @@ ExitCode run_worker(const WorkerOptions& options, const LeaveNow& leave_now, con
     const StopSignals signals;
     const LauncherVariables variables = launcher_variables();
     log.set_rank(variables.rank, host_name());
+    if (const std::string why = launcher_refusal(); !why.empty()) {
+      log.error(why, /*agreed=*/true);
+      return ExitCode::kCommunication;
+    }
     die_with_launcher(variables);
     LastWords last_words;
     Watchdog watchdog(kStartDeadline, [&](const std::string& message) {

@@ -56,6 +56,45 @@ TEST(LauncherVariables, AreReadByLauncher) {
   }
 }
 
+struct Announced {
+  std::map<std::string, std::string> environment;
+  const char* says;  ///< "": nothing is wrong
+};
+
+TEST(LauncherVariables, ThatConnectNobodyAreSaid) {
+  const std::vector<Announced> table = {
+      {{}, ""},
+      {{{"OMPI_COMM_WORLD_SIZE", "4"}, {"SLURM_JOB_ID", "7"}, {"SLURM_NTASKS", "4"}}, ""},  // mpirun in a batch script
+      {{{"PMIX_RANK", "1"}, {"SLURM_STEP_ID", "0"}, {"SLURM_PROCID", "1"}, {"SLURM_NTASKS", "2"}}, ""},
+      {{{"SLURM_STEP_ID", "0"}, {"SLURM_PROCID", "0"}, {"SLURM_NTASKS", "1"}, {"SLURM_JOB_ID", "7"}}, ""},
+      {{{"SLURM_STEP_ID", "0"}, {"SLURM_PROCID", "1"}, {"SLURM_NTASKS", "2"}}, "srun started 2 tasks with --mpi=none"},
+      {{{"SLURM_STEP_ID", "0"},
+        {"SLURM_PROCID", "1"},
+        {"SLURM_NTASKS", "2"},
+        {"SLURM_MPI_TYPE", "pmi2"},
+        {"PMI_SIZE", "2"}},
+       "srun started 2 tasks with --mpi=pmi2"},
+      {{{"PMI_SIZE", "3"}, {"PMI_RANK", "2"}}, "another MPI"},
+      {{{"PMI_SIZE", "1"}, {"PMI_RANK", "0"}}, ""},
+      {{{"PMI_SIZE", "2"}, {"SLURM_STEP_ID", "0"}, {"SLURM_PROCID", "0"}, {"SLURM_NTASKS", "1"}}, "another MPI"},
+      {{{"MV2_COMM_WORLD_SIZE", "8"}}, "MV2_COMM_WORLD_SIZE is 8"},
+      // A batch script, and the shell of salloc.
+      {{{"SLURM_JOB_ID", "7"}, {"SLURM_PROCID", "0"}, {"SLURM_NTASKS", "4"}}, "this Slurm job has 4 tasks"},
+      {{{"SLURM_JOB_ID", "7"}, {"SLURM_NTASKS", "4"}}, "this Slurm job has 4 tasks"},
+      {{{"SLURM_JOB_ID", "7"}, {"SLURM_NNODES", "2"}}, "this Slurm job has 2 tasks"},
+      {{{"SLURM_JOB_ID", "7"}, {"SLURM_NNODES", "2"}, {"SLURM_NTASKS_PER_NODE", "3"}}, "this Slurm job has 6 tasks"},
+      {{{"SLURM_JOB_ID", "7"}, {"SLURM_NNODES", "1"}, {"SLURM_NTASKS", "1"}}, ""},
+  };
+  for (const auto& row : table) {
+    const std::string said = launcher_refusal([&](const char* name) {
+      const auto entry = row.environment.find(name);
+      return entry == row.environment.end() ? nullptr : entry->second.c_str();
+    });
+    EXPECT_EQ(said.empty(), *row.says == '\0') << said;
+    EXPECT_THAT(said, HasSubstr(row.says));
+  }
+}
+
 TEST(SoloContext, IsAWorldOfOne) {
   const auto ranks = make_solo_context();
   EXPECT_EQ(ranks->world_size(), 1);
