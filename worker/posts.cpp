@@ -11,8 +11,6 @@ namespace regatta {
 
 namespace {
 
-constexpr std::int64_t kStandsStill = 3'000'000'000;  // nanoseconds; three looks of its watchdog
-
 bool stands_still(const Post& post, std::int64_t now) {
   return post.alive_at > 0 && now - post.alive_at > kStandsStill;
 }

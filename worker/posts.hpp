@@ -19,6 +19,9 @@ class PostedName {
   std::array<std::atomic<std::uint64_t>, 3> words_{};
 };
 
+/// Without a sign of its watchdog for so long (nanoseconds; three of its looks), a rank's process stands still.
+inline constexpr std::int64_t kStandsStill = 3'000'000'000;
+
 /// One rank's post. Times are steady_clock nanoseconds, which all processes of a host share.
 struct Post {
   std::atomic<std::int64_t> pid{0}, step{0}, posted_at{0};

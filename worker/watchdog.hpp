@@ -1,7 +1,8 @@
 #pragma once
 // Every wait has a deadline. A thread looks once a second at what the trainer thread waits for; when a wait outlasts
 // the deadline it says who did not arrive (rank, host, step, bucket, phase: from the ranks' posts in node-shared
-// memory) and calls `on_expiry`, because a thread inside a collective cannot be woken in any other way.
+// memory, and from what the other hosts say of theirs, post_link.hpp) and calls `on_expiry`, because a thread inside a
+// collective cannot be woken in any other way.
 
 #include <atomic>
 #include <chrono>
@@ -10,6 +11,7 @@
 #include <optional>
 #include <string>
 
+#include "common/host.hpp"
 #include "common/time.hpp"
 
 namespace regatta {
@@ -30,12 +32,14 @@ class Watchdog {
 
   /// `deadline` from train.deadline; `auto` starts with 10 s (60 s while starting) and follows `set_deadline`.
   /// `on_expiry` runs on the watchdog's thread, at most once.
-  Watchdog(Duration deadline, OnExpiry on_expiry);
+  /// `host`: this one's name; a test may pretend several.
+  Watchdog(Duration deadline, OnExpiry on_expiry, std::string host = host_name());
   ~Watchdog();
 
-  /// Shares posts with the ranks of this host, so that messages can name who is late. Collective, once, after start.
-  void share_posts(RankContext& ranks);
-  /// Back to a private post, before the shared memory goes.
+  /// Shares posts with the ranks of this host, and those of hosts with each other, so that messages can name who is
+  /// late. Collective, once, after start. Returns why hosts cannot tell each other; empty: they can, or there is one.
+  std::string share_posts(RankContext& ranks);
+  /// Back to a private post, before the shared memory goes; this host falls silent.
   void unshare_posts();
   void set_deadline(Duration deadline);
   Duration deadline() const;

@@ -76,7 +76,7 @@ class Worker {
 
   ExitCode run() {
     try {
-      watchdog_.share_posts(ranks_);
+      if (const auto why = watchdog_.share_posts(ranks_); !why.empty()) log_.warning(why);
       read_features();
       use_caching_allocator(features_.has(Feature::kAllocator));  // before the first tensor
       get_plan();
