@@ -140,27 +140,46 @@ Json body_json(const record::Heartbeat& beat) {
           {"node_seconds", beat.node_seconds}};
 }
 
+Json to_json(const record::Stragglers& stragglers) {
+  return {{"ranks", stragglers.ranks},
+          {"hosts", stragglers.hosts},
+          {"waited_s", stragglers.waited_s},
+          {"cost_usd", stragglers.cost ? Json(to_decimal(*stragglers.cost)) : Json(nullptr)}};
+}
+
+record::Stragglers stragglers_from(const Json& json) {
+  record::Stragglers stragglers{.ranks = json_get<std::vector<int>>(json, "ranks"),
+                                .hosts = json_get<std::vector<std::string>>(json, "hosts"),
+                                .waited_s = json_seconds(json, "waited_s")};
+  if (stragglers.ranks.empty()) json_bad("stragglers.ranks", "at least one", "none");
+  if (!json_at(json, "cost_usd").is_null()) stragglers.cost = json_usd(json, "cost_usd");
+  return stragglers;
+}
+
 Json body_json(const record::Epoch& epoch) {
-  return {{"epoch", epoch.epoch},
-          {"first_step", epoch.first_step},
-          {"last_step", epoch.last_step},
-          {"complete", epoch.complete},
-          {"samples", epoch.samples},
-          {"wall_s", epoch.wall_s},
-          {"train_s", epoch.train_s},
-          {"train_loss", number_or_null(epoch.train_loss)},
-          {"test_loss", epoch.test_loss ? number_or_null(*epoch.test_loss) : Json(nullptr)},
-          {"test_accuracy", value_or_null(epoch.test_accuracy)},
-          {"learning_rate", epoch.learning_rate},
-          {"samples_per_s", number_or_null(epoch.samples_per_s)},
-          {"step_s", epoch.step_s ? Json{{"median", epoch.step_s->median}, {"p99", epoch.step_s->p99}} : Json(nullptr)},
-          {"seconds", to_json(epoch.seconds)},
-          {"seconds_kind", epoch.seconds_kind},
-          {"exchange_hidden_s", epoch.exchange_hidden_s},
-          {"bytes_exchanged", epoch.bytes_exchanged},
-          {"device_memory_peak_bytes", value_or_null(epoch.device_memory_peak_bytes)},
-          {"energy_j", epoch.energy_j},
-          {"cost_usd", epoch.cost ? Json(to_decimal(*epoch.cost)) : Json(nullptr)}};
+  Json json{
+      {"epoch", epoch.epoch},
+      {"first_step", epoch.first_step},
+      {"last_step", epoch.last_step},
+      {"complete", epoch.complete},
+      {"samples", epoch.samples},
+      {"wall_s", epoch.wall_s},
+      {"train_s", epoch.train_s},
+      {"train_loss", number_or_null(epoch.train_loss)},
+      {"test_loss", epoch.test_loss ? number_or_null(*epoch.test_loss) : Json(nullptr)},
+      {"test_accuracy", value_or_null(epoch.test_accuracy)},
+      {"learning_rate", epoch.learning_rate},
+      {"samples_per_s", number_or_null(epoch.samples_per_s)},
+      {"step_s", epoch.step_s ? Json{{"median", epoch.step_s->median}, {"p99", epoch.step_s->p99}} : Json(nullptr)},
+      {"seconds", to_json(epoch.seconds)},
+      {"seconds_kind", epoch.seconds_kind},
+      {"exchange_hidden_s", epoch.exchange_hidden_s},
+      {"bytes_exchanged", epoch.bytes_exchanged},
+      {"device_memory_peak_bytes", value_or_null(epoch.device_memory_peak_bytes)},
+      {"energy_j", epoch.energy_j},
+      {"cost_usd", epoch.cost ? Json(to_decimal(*epoch.cost)) : Json(nullptr)}};
+  if (epoch.stragglers) json["stragglers"] = to_json(*epoch.stragglers);
+  return json;
 }
 
 record::Epoch epoch_from(const Json& json) {
@@ -185,6 +204,8 @@ record::Epoch epoch_from(const Json& json) {
   if (!json_at(json, "cost_usd").is_null()) epoch.cost = json_usd(json, "cost_usd");
   if (const auto steps = json.find("step_s"); steps != json.end() && !steps->is_null())
     epoch.step_s = record::StepTimes{json_seconds(*steps, "median"), json_seconds(*steps, "p99")};
+  if (const auto late = json.find("stragglers"); late != json.end() && !late->is_null())
+    epoch.stragglers = stragglers_from(*late);
   return epoch;
 }
 

@@ -106,6 +106,13 @@ struct Memory {
 struct CostDecision {
   NanoUsd limit, accrued;
 };
+/// Ranks that the others waited for in an epoch.
+struct Stragglers {
+  std::vector<int> ranks;
+  std::vector<std::string> hosts;  ///< theirs, each once
+  double waited_s = 0;             ///< mean over the others
+  std::optional<NanoUsd> cost;     ///< "cost_usd": of what the others held meanwhile; nothing without a price
+};
 struct Epoch {
   int epoch = 0;                               ///< from 1
   std::int64_t first_step = 0, last_step = 0;  ///< from 1, inclusive
@@ -123,8 +130,9 @@ struct Epoch {
   double exchange_hidden_s = 0;
   std::int64_t bytes_exchanged = 0;                      ///< gradient bytes handed to collectives by one rank
   std::optional<std::int64_t> device_memory_peak_bytes;  ///< of tensors, on the rank that had most; nothing on CPUs
-  Json energy_j = nullptr;      ///< {value, kind, error_pct, source}, or null where nothing measures
-  std::optional<NanoUsd> cost;  ///< "cost_usd"; nothing without a price in the plan
+  Json energy_j = nullptr;               ///< {value, kind, error_pct, source}, or null where nothing measures
+  std::optional<NanoUsd> cost;           ///< "cost_usd"; nothing without a price in the plan
+  std::optional<Stragglers> stragglers;  ///< the key is there only when somebody was late
 };
 struct Stop {
   /// epochs | target_accuracy | target_loss | max_time | max_cost_usd | trial | signal | non_finite | error

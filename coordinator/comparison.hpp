@@ -34,6 +34,7 @@ struct ComparisonRow {
   std::optional<Price> price;
   bool contended = false;
   std::string shares, slow_ranks;  ///< of the last repeat: their history, and whether the slow ones paid; may be empty
+  std::string stragglers;          ///< whom the others waited for in the counted epochs; may be empty
   std::optional<Choice> choice;    ///< of the first repeat: how `auto` was decided
 };
 

@@ -80,6 +80,13 @@ class JournalRules {
     if (epoch.samples < 0) json_bad("samples", "at least 0", std::to_string(epoch.samples));
     expect_seconds("wall_s", epoch.wall_s);
     expect_seconds("train_s", epoch.train_s);
+    if (const auto& late = epoch.stragglers) {
+      for (const int rank : late->ranks)
+        if (rank < 0 || rank >= plan_.placement.ranks)
+          json_bad("stragglers.ranks", fmt::format("ranks below {}", plan_.placement.ranks), std::to_string(rank));
+      if (late->waited_s > epoch.wall_s)
+        json_bad("stragglers.waited_s", "at most the epoch's wall_s", fmt::format("{}", late->waited_s));
+    }
     if (epoch.energy_j.is_object()) {
       const double joules = json_get<double>(epoch.energy_j, "value");
       if (!(joules >= 0 && joules <= kMostJoules)) json_bad("energy_j.value", "0 to 1e15 J", fmt::format("{}", joules));

@@ -9,6 +9,7 @@
 #include "cluster/spec.hpp"
 #include "coordinator/run_bill.hpp"
 #include "coordinator/share_words.hpp"
+#include "coordinator/straggler_words.hpp"
 
 namespace regatta {
 
@@ -221,6 +222,7 @@ MeasuredRow measure(const std::vector<const RunState*>& repeats, const std::map<
   }
   row.test_accuracy = mean_of(accuracies);
   average_epochs(epochs, row);
+  row.stragglers = straggler_sentence(epochs, row.price, measured.holding);
   row.seconds_per_epoch = interval_of(measured.walls);
   row.usd_per_epoch = row.price ? epoch_cost(measured, *row.price) : t_interval({});
   return measured;

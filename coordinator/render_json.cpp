@@ -51,6 +51,7 @@ Json to_json(const ComparisonRow& row) {
           {"status", row.status},
           {"shares", name_or_null(row.shares)},
           {"slow_ranks", name_or_null(row.slow_ranks)},
+          {"stragglers", name_or_null(row.stragglers)},
           {"cpu_ranks", row.cpu_ranks},
           {"queue_s", maybe_number(row.queue_s)},
           {"choice", row.choice ? to_json(*row.choice) : Json(nullptr)}};

@@ -39,6 +39,8 @@ std::string to_markdown(const Comparison& comparison) {
   for (const auto& row : comparison.rows)
     if (const std::string words = shares_words(row); !words.empty())
       text += "\n" + printable(row.configuration + ": " + words) + ".\n";
+  for (const auto& row : comparison.rows)
+    if (!row.stragglers.empty()) text += "\n" + printable(row.configuration + ": " + row.stragglers) + ".\n";
   text += "\n**Verdict:** " + printable(verdict.sentence) + "\n\nConfidence: " + verdict.confidence;
   if (!verdict.doubts.empty()) text += fmt::format(" ({})", fmt::join(verdict.doubts, ", "));
   text += fmt::format(". Agreement: {}", to_text(verdict.agreement.result));

@@ -116,6 +116,8 @@ std::string footnotes(const Comparison& comparison) {
       notes +=
           fmt::format("{}: {} in the queue, not billed\n", printable(row.configuration), duration_text(*row.queue_s));
   for (const auto& row : rows)
+    if (!row.stragglers.empty()) notes += printable_lines(row.configuration + ": " + row.stragglers, 2) + "\n";
+  for (const auto& row : rows)
     if (!row.reason.empty())
       notes += printable_lines(fmt::format("{} {}: {}", row.configuration, row.status, row.reason), 2) + "\n";
   return notes;

@@ -2,11 +2,15 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "common/printable.hpp"
 #include "coordinator/choice_words.hpp"
 #include "coordinator/figures.hpp"
+#include "coordinator/run_bill.hpp"
 #include "coordinator/run_listing.hpp"
 #include "coordinator/share_words.hpp"
+#include "coordinator/straggler_words.hpp"
 
 namespace regatta {
 
@@ -66,7 +70,14 @@ std::string energy_words(const std::vector<record::Epoch>& epochs) {
   }
 }
 
+/// "rank 2 on n3: 1.93 s, $0.0000123".
+std::string waited_for(const record::Stragglers& stragglers) {
+  return fmt::format("{}: {}{}", straggler_names(stragglers), duration_text(stragglers.waited_s),
+                     stragglers.cost ? ", " + dollars(*stragglers.cost) : "");
+}
+
 std::string epochs_table(const std::vector<record::Epoch>& epochs, bool colour) {
+  const bool late = std::any_of(epochs.begin(), epochs.end(), [](const auto& epoch) { return !!epoch.stragglers; });
   TextTable table({{"epoch", Align::kRight},
                    {"train loss", Align::kRight},
                    {"test loss", Align::kRight},
@@ -77,7 +88,8 @@ std::string epochs_table(const std::vector<record::Epoch>& epochs, bool colour) 
                    {"exchange", Align::kRight},
                    {"waiting", Align::kRight},
                    {"evaluation", Align::kRight},
-                   {"energy", Align::kRight}});
+                   {"energy", Align::kRight},
+                   {late ? "waited for" : ""}});
   for (const auto& epoch : epochs) {
     const double waiting = epoch.seconds[Phase::kDataWait] + epoch.seconds[Phase::kStragglerWait];
     table.add({fmt::format("{}{}", epoch.epoch, epoch.complete ? "" : " (cut)"),
@@ -85,7 +97,8 @@ std::string epochs_table(const std::vector<record::Epoch>& epochs, bool colour) 
                percent_text(epoch.test_accuracy), duration_text(epoch.wall_s),
                fmt::format("{:.0f}", epoch.samples_per_s), duration_text(epoch.seconds[Phase::kCompute]),
                duration_text(epoch.seconds[Phase::kExchange]), duration_text(waiting),
-               duration_text(epoch.seconds[Phase::kEvaluation]), energy_text(joules_of(epoch))});
+               duration_text(epoch.seconds[Phase::kEvaluation]), energy_text(joules_of(epoch)),
+               epoch.stragglers ? waited_for(*epoch.stragglers) : ""});
   }
   return "\n" + table.text(colour);
 }
@@ -130,6 +143,9 @@ std::string attempt_page(const RunState& run, const AttemptState& attempt, bool 
   if (attempt.stop && attempt.stop->cost_decision) text += field("cost limit", cost_words(*attempt.stop));
   if (attempt.stop && attempt.stop->memory) text += field("memory", memory_words(*attempt.stop->memory));
   text += field("shares", worth_sentence(attempt, cpu_ranks_of(run)));
+  std::vector<const record::Epoch*> epochs;
+  for (const auto& epoch : attempt.epochs) epochs.push_back(&epoch);
+  text += field("stragglers", straggler_sentence(epochs, run.price, holding_of(run)));
   text += field("command", fmt::format("{}", fmt::join(attempt.argv, " ")));
   if (attempt.start) {
     for (const auto& warning : attempt.start->warnings) text += field("warning", warning);

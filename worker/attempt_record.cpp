@@ -1,6 +1,7 @@
 #include "worker/attempt_record.hpp"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <future>
 #include <memory>
@@ -17,8 +18,13 @@ std::string describe(const record::Epoch& epoch) {
   const std::string tested = epoch.test_accuracy ? fmt::format(", test loss {:.4f}, accuracy {:.2f} %",
                                                                epoch.test_loss.value_or(0), 100 * *epoch.test_accuracy)
                                                  : "";
-  return fmt::format("epoch {}{}: loss {:.4f}{}, {:.2f} s, {:.0f} samples/s", epoch.epoch,
-                     epoch.complete ? "" : " (cut short)", epoch.train_loss, tested, epoch.wall_s, epoch.samples_per_s);
+  std::string late;
+  if (const auto& stragglers = epoch.stragglers)
+    late = fmt::format("; the others waited {:.2f} s for rank {} on {}", stragglers->waited_s,
+                       fmt::join(stragglers->ranks, ", "), fmt::join(stragglers->hosts, ", "));
+  return fmt::format("epoch {}{}: loss {:.4f}{}, {:.2f} s, {:.0f} samples/s{}", epoch.epoch,
+                     epoch.complete ? "" : " (cut short)", epoch.train_loss, tested, epoch.wall_s, epoch.samples_per_s,
+                     late);
 }
 
 constexpr auto kLastWordsWithin = std::chrono::seconds(2);

@@ -5,6 +5,7 @@
 #include "common/error.hpp"
 #include "worker/host_energy.hpp"
 #include "worker/spending.hpp"
+#include "worker/stragglers.hpp"
 
 namespace regatta {
 
@@ -66,6 +67,7 @@ record::Epoch epoch_record(const Plan& plan, const EpochTotals& totals, const st
   if (plan.price) {
     line.cost = holding_cost(*plan.price, holding_of(plan.placement), from_seconds(line.wall_s));
   }
+  line.stragglers = find_stragglers(rows, line.wall_s, plan.price, holding_of(plan.placement));
   return line;
 }
 

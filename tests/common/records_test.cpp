@@ -103,6 +103,23 @@ void expect_refused(Call call, const std::string& words) {
   }
 }
 
+TEST(Journal, AnEpochNamesItsStragglersOnlyWhereThereAreAny) {
+  record::Epoch epoch = some_epoch();
+  EXPECT_FALSE(to_json(line_of(epoch, 1)).contains("stragglers")) << "old readers and old lines are as they were";
+  epoch.stragglers = record::Stragglers{.ranks = {2, 3}, .hosts = {"n3"}, .waited_s = 1.5, .cost = NanoUsd{12'345}};
+  const Json json = to_json(line_of(epoch, 1));
+  EXPECT_EQ(json.at("stragglers").dump(), R"({"ranks":[2,3],"hosts":["n3"],"waited_s":1.5,"cost_usd":"0.000012345"})");
+  const auto read = std::get<record::Epoch>(journal_line_from_json(json).body).stragglers;
+  ASSERT_TRUE(read);
+  EXPECT_EQ(read->ranks, epoch.stragglers->ranks);
+  EXPECT_EQ(read->hosts, epoch.stragglers->hosts);
+  EXPECT_EQ(read->waited_s, 1.5);
+  EXPECT_EQ(read->cost, epoch.stragglers->cost);
+  Json none = json;
+  none["stragglers"]["ranks"] = Json::array();
+  EXPECT_THROW(journal_line_from_json(none), IoError);
+}
+
 TEST(Journal, EveryTypeComesBack) {
   const auto lines = parse_journal(journal_text());
   const auto written = bodies();

@@ -56,7 +56,7 @@ TEST(RenderJson, HasTheKeysOfTheContract) {
               ElementsAre("configuration", "pool", "backend", "nodes", "ranks", "threads", "precision", "epochs",
                           "repeats", "seconds_per_epoch", "usd_per_epoch", "usd_total", "usd_parts", "samples_per_s",
                           "test_accuracy", "seconds", "energy_j_per_epoch", "energy", "price", "contended", "status",
-                          "shares", "slow_ranks", "cpu_ranks", "queue_s", "choice"));
+                          "shares", "slow_ranks", "stragglers", "cpu_ranks", "queue_s", "choice"));
   EXPECT_THAT(keys_of(row.at("seconds_per_epoch")), ElementsAre("mean", "low", "high"));
   EXPECT_THAT(keys_of(row.at("seconds")), ElementsAre("compute", "data_wait", "exchange", "straggler_wait", "optimizer",
                                                       "evaluation", "checkpoint", "other"));

@@ -5,6 +5,7 @@
 
 #include <cmath>
 
+#include "common/host.hpp"
 #include "tests/mpi/training_run.hpp"
 
 namespace regatta::test {
@@ -88,6 +89,15 @@ TEST(Delays, OfOneRanksComputeMakeTheOthersWait) {
   EXPECT_NEAR(mean[Phase::kCompute], delayed / kRanks, 0.1 * delayed);
   EXPECT_NEAR(mean[Phase::kStragglerWait], delayed * (kRanks - 1) / kRanks, 0.1 * delayed);
   expect_partition(mean, run.epochs.back().wall_s);
+  const auto& late = run.epochs.back().stragglers;
+  ASSERT_TRUE(late);
+  EXPECT_EQ(late->ranks, std::vector<int>{1});
+  EXPECT_EQ(late->hosts, std::vector<std::string>{host_name()});
+  EXPECT_NEAR(late->waited_s, delayed, 0.1 * delayed);
+}
+
+TEST(Delays, OfAllRanksAlikeMakeNobodyAStraggler) {
+  EXPECT_FALSE(run_delayed("exchange").epochs.back().stragglers);
 }
 
 }  // namespace
