@@ -44,25 +44,26 @@ RankPlace rank_place_from_json(const Json& json) {
 Json body_json(const record::Start& start) {
   Json ranks = Json::array();
   for (const auto& place : start.ranks) ranks.push_back(to_json(place));
-  return {{"ranks", ranks},
-          {"backend", start.backend},
-          {"threads", start.threads},
-          {"precision", start.precision},
-          {"exchanger", start.exchanger},
-          {"regatta", start.regatta},
-          {"torch", start.torch},
-          {"mpi", start.mpi},
-          {"parameters", start.parameters},
-          {"gradient_bytes", start.gradient_bytes},
-          {"buckets", start.buckets},
-          {"bucket_plan_hash", start.bucket_plan_hash},
-          {"dataset_key", start.dataset_key},
-          {"kernels", start.kernels},
-          {"lanes", start.lanes},
-          {"micro_batch", value_or_null(start.micro_batch)},
-          {"weights_xxh3", start.weights_xxh3},
-          {"startup_s", start.startup_s},
-          {"warnings", start.warnings}};
+  Json json{{"ranks", ranks},
+            {"backend", start.backend},
+            {"threads", start.threads},
+            {"precision", start.precision},
+            {"exchanger", start.exchanger},
+            {"regatta", start.regatta},
+            {"torch", start.torch},
+            {"mpi", start.mpi},
+            {"parameters", start.parameters},
+            {"gradient_bytes", start.gradient_bytes},
+            {"buckets", start.buckets},
+            {"bucket_plan_hash", start.bucket_plan_hash},
+            {"dataset_key", start.dataset_key},
+            {"kernels", start.kernels},
+            {"micro_batch", value_or_null(start.micro_batch)},
+            {"weights_xxh3", start.weights_xxh3},
+            {"startup_s", start.startup_s},
+            {"warnings", start.warnings}};
+  if (!start.staged.is_null()) json["staged"] = start.staged;
+  return json;
 }
 
 record::Start start_from(const Json& json) {
@@ -73,6 +74,7 @@ record::Start start_from(const Json& json) {
                       .regatta = json_get<std::string>(json, "regatta"),
                       .torch = json_get<std::string>(json, "torch"),
                       .mpi = json_get<std::string>(json, "mpi"),
+                      .staged = json.contains("staged") ? json["staged"] : Json(nullptr),
                       .parameters = json_get<std::int64_t>(json, "parameters"),
                       .gradient_bytes = json_get<std::int64_t>(json, "gradient_bytes"),
                       .buckets = json_get<int>(json, "buckets"),

@@ -56,6 +56,9 @@ struct Start {
   int threads = 1;      ///< per rank
   std::string precision, exchanger;
   std::string regatta, torch, mpi;  ///< versions; mpi is empty for one rank without a launcher
+  /// data.stage: {"folder", "nodes", "bytes" of a node, "copied_bytes" to all, "seconds"}; null where nothing was
+  /// staged.
+  Json staged = nullptr;
   std::int64_t parameters = 0, gradient_bytes = 0;
   int buckets = 0;
   std::string bucket_plan_hash;  ///< agreed by all ranks

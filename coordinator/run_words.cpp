@@ -126,6 +126,19 @@ std::string job_words(const JobState& job) {
   return words;
 }
 
+/// Nothing for what is not as this version writes it.
+std::string staged_words(const Json& staged) {
+  if (!staged.is_object()) return "";
+  try {
+    return fmt::format("{} a node in {}, {} copied to {} in {}", bytes_text(json_get<std::int64_t>(staged, "bytes")),
+                       json_get<std::string>(staged, "folder"),
+                       bytes_text(json_get<std::int64_t>(staged, "copied_bytes")),
+                       plural(json_get<int>(staged, "nodes"), "node"), duration_text(json_seconds(staged, "seconds")));
+  } catch (const IoError&) {
+    return "";
+  }
+}
+
 std::string attempt_page(const RunState& run, const AttemptState& attempt, bool colour) {
   std::string text = fmt::format("\n{}\n", painted(fmt::format("attempt {}", attempt.attempt), Style::kBold, colour));
   if (attempt.launched_at) text += field("launched", when_text(*attempt.launched_at) + " UTC");
@@ -148,6 +161,7 @@ std::string attempt_page(const RunState& run, const AttemptState& attempt, bool 
   text += field("stragglers", straggler_sentence(epochs, run.price, holding_of(run)));
   text += field("command", fmt::format("{}", fmt::join(attempt.argv, " ")));
   if (attempt.start) {
+    text += field("staged", staged_words(attempt.start->staged));
     for (const auto& warning : attempt.start->warnings) text += field("warning", warning);
     text += field("energy", energy_words(attempt.epochs));
     text += ranks_table(*attempt.start, colour);

@@ -18,6 +18,7 @@
 #include "coordinator/run_progress.hpp"
 #include "coordinator/vitals.hpp"
 #include "jobs/plan_files.hpp"
+#include "jobs/staging.hpp"
 
 // The order is the promise: an event stands in the ledger before anything is done about it, so that whoever finds the
 // ledger after a crash knows what may still run. The journal is the truth; the link only says when to look.
@@ -55,6 +56,7 @@ class Attempt {
     vitals_.data_bytes = plan.dataset.bytes_to_decode();
     vitals_.queue_timeout_s = pool.queue_timeout_s;
     vitals_.queued = batch_;
+    if (plan.training.data.stage == Stage::kNodeLocal) vitals_.before_start = stage_allowance(plan.dataset);
   }
 
   void prepare(const fs::path& run_dir, const std::string& job_text) {

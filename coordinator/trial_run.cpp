@@ -9,6 +9,7 @@
 #include "coordinator/supervisor.hpp"
 #include "coordinator/vitals.hpp"
 #include "jobs/plan_files.hpp"
+#include "jobs/staging.hpp"
 
 namespace regatta {
 
@@ -40,6 +41,7 @@ class TrialRun {
       : attempt_(attempt_folder(folder, plan.attempt)), journal_(attempt_ / "journal.jsonl", plan.run, plan.attempt) {
     vitals_.deadline_s = plan.training.train.deadline_s;
     vitals_.data_bytes = plan.dataset.bytes_to_decode();
+    if (plan.training.data.stage == Stage::kNodeLocal) vitals_.before_start = stage_allowance(plan.dataset);
   }
 
   TrialOutcome follow(Launch& ranks, Reactor& reactor) {

@@ -50,7 +50,7 @@ Decision decide(const Vitals& vitals, SteadyTime now) {
   if (!vitals.started) {
     const Duration limit =
         std::max(kStartLimit, vitals.deadline_s ? 3 * from_seconds(*vitals.deadline_s) : Duration(0)) +
-        reading_allowance(vitals.data_bytes);
+        reading_allowance(vitals.data_bytes) + vitals.before_start;
     if (now - vitals.launched <= limit) return {};
     return {Act::kKill, fmt::format("killed: the ranks wrote no start line within {:.0f} s", seconds(limit))};
   }

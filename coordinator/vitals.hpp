@@ -16,6 +16,7 @@ struct Vitals {
   SteadyTime launched;                       ///< or queued; once a queued one has nodes, since then
   SteadyTime last_sign;                      ///< a journal line or a message over the link
   std::int64_t data_bytes = 0;               ///< decoded before the start
+  Duration before_start{0};                  ///< and what else the start may take
   bool started = false;                      ///< the journal's start line is there
   std::optional<double> deadline_s;          ///< train.deadline; nothing: auto
   std::optional<Duration> step;              ///< the slowest step seen; nothing: none yet

@@ -25,10 +25,6 @@ class Later {
   Findings findings_;
 };
 
-void note_data(const DataSpec& data, Later& later) {
-  later.note("data.stage", data.stage != Stage::kNone, to_text(data.stage), "none");
-}
-
 void note_train(const TrainSpec& train, const std::string& path, Later& later) {
   later.note(path + "checkpoint", train.checkpoint, kCheckpoints.text(train.checkpoint), "none");
 }
@@ -43,7 +39,6 @@ void note_every(const ConfigurationSpec& row, const std::string& path, Later& la
 
 std::vector<Diagnostic> unsupported(const JobSpec& job) {
   Later later(job.source);
-  note_data(job.data, later);
   note_train(job.train, "train.", later);
   for (std::size_t i = 0; i < job.configurations.size(); ++i) {
     const std::string own = fmt::format("configurations[{}].train.", i);

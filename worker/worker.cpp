@@ -211,6 +211,7 @@ class Worker {
     if (ranks_.rank() == 0)
       for (auto& warning : features_.warnings()) own_warnings.push_back(std::move(warning));
     const std::vector<std::string> warnings = gather_warnings(own_warnings);
+    staged_ = stage_on_nodes(plan_, ranks_, watchdog_);
     const NodeDataset data = decode_on_node(plan_, ranks_, watchdog_);
     const TrainSpec& spec = plan_.training.train;
     if (plan_.placement.backend == Backend::kNccl) use_tf32(spec.tf32);
@@ -425,6 +426,7 @@ class Worker {
                         .regatta = REGATTA_VERSION,
                         .torch = TORCH_VERSION,
                         .mpi = ranks_.world_size() > 1 ? mpi_library_version() : "",
+                        .staged = staged_.record,
                         .gradient_bytes = exchanger.gradient_bytes(),
                         .buckets = exchanger.buckets(),
                         .bucket_plan_hash = exchanger.bucket_plan_hash(),
@@ -522,7 +524,8 @@ class Worker {
   Features features_;  // from read_features on
   Plan plan_;
   RunFolder folder_;
-  std::optional<LaneChoice> lanes_;      // where there are several nodes, from make_exchanger on
+  std::optional<LaneChoice> lanes_;  // where there are several nodes, from make_exchanger on
+  StagedData staged_;
   std::optional<AttemptRecord> record_;  // rank 0, from open_folder on
   std::unique_ptr<Device> bridged_;      // a GPU with CPU ranks beside it, below what open_device returns
 };

@@ -175,8 +175,6 @@ const Mistake kMistakes[] = {
 
 // One for each key in jobs/unsupported.cpp.
 const Mistake kLater[] = {
-    {"LaterStage", kData, "data: {format: idx, path: mnist, stage: node-local}", "3:34", "data.stage", "expected none",
-     "found node-local", "write none"},
     {"LaterEvery", kTwo, "  - {name: two, ranks: 2, backend: nccl, train: {exchange: {every: 8}}}", "16:61",
      "configurations[1].train.exchange.every", "expected 1 with backend: nccl", "found 8", "write 1"},
     {"LaterCheckpoint", kBatch, "  batch: 128\n  checkpoint: every_epoch", "6:3", "train.checkpoint", "expected none",
