@@ -122,12 +122,13 @@ std::string describe_exit(const ExitStatus& status) {
     default:
       break;
   }
-  // mpirun's own codes (Open MPI 4.1): its time-out, and a daemon or host that no longer answers.
-  constexpr int kTimedOut = 110, kHostLost = 205, kNotStarted = 132;
+  // mpirun's own codes (Open MPI 4.1): its time-out, a daemon or host that no longer answers, or never came.
+  constexpr int kTimedOut = 110, kHostLost = 205, kNotStarted = 132, kNoDaemon = 255;
   constexpr int kNotLoaded = 127;  // the dynamic loader's and the shell's
   constexpr int kSignalBase = 128;
   if (status.code == kTimedOut) return "timed out in mpirun";
   if (status.code == kHostLost) return "a host was lost: mpirun's daemon there no longer answers";
+  if (status.code == kNoDaemon) return "mpirun could not start its daemon on a host: ssh, or Open MPI there, failed";
   if (status.code == kNotStarted) return "mpirun could not start the program (or a rank ended by signal 4, SIGILL)";
   if (status.code == kNotLoaded) return "the program or one of its libraries is missing";
   if (status.code > kSignalBase && status.code < kSignalBase + NSIG)

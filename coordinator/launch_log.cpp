@@ -1,5 +1,6 @@
 // The words are Open MPI 4.1's (help-errmgr-base.txt, help-orterun.txt):
 //   ORTE has lost communication with a remote daemon. ... Remote daemon: [[11029,0],3] on node n3
+//   ssh: connect to host n2 port 22: No route to host            (and mpirun ends with 255)
 //   mpirun noticed that process rank 1 with PID 261 on node n2 exited on signal 9 (Killed).
 // and the worker's own (rank_log.cpp):
 //   regatta-worker: error: rank 3 on n4: TEXT, and its further lines
@@ -20,13 +21,18 @@ namespace regatta {
 
 namespace {
 
-constexpr int kHostLost = 205;  // mpirun's own code
+constexpr int kHostLost = 205, kNoDaemon = 255;  // mpirun's own codes
 
 Fault lost_host(const std::string& host, const std::vector<std::string>& hosts) {
+  return {
+      .kind = Fault::Kind::kLostHost, .code = kHostLost, .host = host, .what = host_words(host, hosts) + " was lost"};
+}
+
+Fault unreached_host(const std::string& host, const std::vector<std::string>& hosts, const std::string& why) {
   return {.kind = Fault::Kind::kLostHost,
-          .code = kHostLost,
+          .code = kNoDaemon,
           .host = host,
-          .what = host_words(host, hosts) + " was lost"};
+          .what = host_words(host, hosts) + " could not be reached by mpirun's ssh: " + why};
 }
 
 Fault ended_rank(int rank, const std::string& host, int signal) {
@@ -60,6 +66,7 @@ Json to_json(const Fault& fault) {
 
 std::vector<Fault> find_faults(const std::string& log, const std::vector<std::string>& hosts) {
   static const std::regex daemon(R"(Remote daemon: \[\[\d+,\d+\],\d+\] on node (\S+))");
+  static const std::regex unreached(R"(^ssh: connect to host (\S+) port \d+: (.*?)\s*$)");
   static const std::regex ended(R"(process rank (\d{1,7}) with PID \d+ on node (\S+) exited on signal (\d{1,2}))");
   static const std::regex error(R"(^regatta-worker: error: rank (\d{1,7}) on ([^ :]+): (.*)$)");
   std::vector<Fault> faults;
@@ -79,6 +86,8 @@ std::vector<Fault> find_faults(const std::string& log, const std::vector<std::st
     in_error = false;
     if (std::regex_search(line, found, daemon)) {
       keep(lost_host(found[1], hosts));
+    } else if (std::regex_search(line, found, unreached)) {
+      keep(unreached_host(found[1], hosts, found[2]));
     } else if (std::regex_search(line, found, ended)) {
       keep(ended_rank(std::stoi(found[1]), found[2], std::stoi(found[3])));
     } else if (std::regex_search(line, found, error)) {

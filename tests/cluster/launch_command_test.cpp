@@ -98,6 +98,7 @@ TEST(DescribeExit, SaysWhatEachCodeMeans) {
       {{.code = 137}, "a rank was killed by signal 9 (SIGKILL): out of memory"},
       {{.code = 139}, "a rank was ended by signal 11 (SIGSEGV)"},
       {{.code = 205}, "a host was lost"},
+      {{.code = 255}, "could not start its daemon on a host"},
       {{.code = 77}, "exit code 77"},
       {{.code = 137, .signal = 9}, "the launched program was killed by signal 9"},
       {{.code = 138, .signal = 10}, "asked to stop before it could do so cleanly"},

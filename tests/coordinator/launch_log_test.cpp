@@ -33,6 +33,16 @@ TEST(FindFaults, ALostHostWithItsRanks) {
   EXPECT_THAT(find_faults(std::string(kLost) + kLost, kHosts), SizeIs(1));
 }
 
+TEST(FindFaults, AHostThatWasNeverReached) {
+  const auto faults = find_faults(
+      "ssh: connect to host n2 port 22: No route to host\r\n"
+      "ORTE was unable to reliably start one or more daemons.\n",
+      kHosts);
+  ASSERT_THAT(faults, SizeIs(1));
+  EXPECT_EQ(faults[0].code, 255);
+  EXPECT_EQ(faults[0].what, "host n2 (rank 2) could not be reached by mpirun's ssh: No route to host");
+}
+
 TEST(FindFaults, ARankThatASignalEnded) {
   const auto faults = find_faults(
       "mpirun noticed that process rank 2 with PID 261 on node n2 exited on signal 9 (Killed).\n"
