@@ -36,10 +36,10 @@ using namespace std::chrono_literals;
 using std::chrono::steady_clock;
 
 // Open MPI sends up to 64 KiB at once; above, it asks the receiver first, and the answer stands in the queue behind
-// what travels the other way: 11.7 MB between two hosts at 1 Gbit/s took 130 ms a step so, and 82 in pieces (D-24).
+// what travels the other way: 11.7 MB between two hosts at 1 Gbit/s took 132 ms a step so, and 86 in pieces (D-24).
 constexpr std::size_t kMessageBytes = 60'000;
-// Of the thread, between two looks: sockets hold megabytes meanwhile. With 0.3 ms resnet18 took 318 ms a step on busy
-// cores, with 1 ms 303, without the thread 323 (D-24).
+// Of the thread, between two looks: sockets hold megabytes meanwhile. In two rounds of resnet18, 0.3 ms and 1 ms were
+// within noise of each other; the longer one wakes less often (D-24).
 constexpr auto kNap = 1ms;
 
 enum class Kind { kSent, kWhole, kPart, kResult, kVotes };
