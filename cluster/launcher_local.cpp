@@ -28,7 +28,8 @@ constexpr std::string_view kRunAsRootConfirm = "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM";
 
 /// Variables by which an outer mpirun or batch system tells its own ranks who they are.
 bool announces_a_rank(std::string_view entry, bool inside_mpirun) {
-  if (entry.starts_with("PMIX_MCA_")) return false;  // a user's tuning
+  if (entry.starts_with("PMIX_MCA_")) return false;      // a user's tuning
+  if (entry.starts_with("SLURM_TMPDIR=")) return false;  // where this job may leave things
   constexpr std::array<std::string_view, 3> kForeign{"SLURM_", "PMI_", "PMIX_"};
   if (std::any_of(kForeign.begin(), kForeign.end(), [&](auto prefix) { return entry.starts_with(prefix); }))
     return true;

@@ -25,6 +25,7 @@ constexpr Duration kAnswerLimit = 30s;   // of a command; slurmctld's own Messag
 constexpr Duration kBetween = 1s;        // two looks: how late the end of a start is seen that Slurm requeues
 constexpr Duration kMostBetween = 10s;   // in a long queue
 constexpr Duration kNameLimit = 15s;     // a submission without an answer shows within that, or was not taken
+constexpr int kMostAccounts = 5;         // times that accounts may not answer
 constexpr Duration kEndingLimit = 60s;   // of COMPLETING: a dead node keeps a job in it for SlurmdTimeout or longer
 constexpr Duration kCancelLimit = 150s;  // KillWait is 30 s by default; and a Slurm that does not answer for a while
 
@@ -60,7 +61,9 @@ struct SlurmJob::Impl {
   Question asked = Question::kShow;
   std::deque<Question> wishes;  // to be asked next, before the next look
   SteadyTime born = std::chrono::steady_clock::now(), next_look = born;
-  std::optional<SteadyTime> looked_for, ending_since;
+  std::optional<SteadyTime> none_since, ending_since;  // since when Slurm has said that it has none of this name
+  bool unsure = false;                                 // nobody knows whether a submission was taken
+  int accounts_asked = 0;
   bool answered = false, looked = false, requeued = false, cancelled = false;
 
   std::vector<std::string> argv_of(Question question) const {
@@ -101,11 +104,7 @@ struct SlurmJob::Impl {
     }
     if (now < next_look) return;
     if (known) return ask(Question::kShow);
-    if (looked_for || script.empty()) {
-      if (!looked_for) looked_for = now;
-      return ask(Question::kFind);
-    }
-    ask(Question::kSubmit);
+    ask(unsure || script.empty() ? Question::kFind : Question::kSubmit);
   }
 
   void look_again_in(Duration time) { next_look = std::chrono::steady_clock::now() + time; }
@@ -120,6 +119,7 @@ struct SlurmJob::Impl {
     const std::string words = result.timed_out ? "" : ": " + slurm_error_words(result.text);
     seen.note = "Slurm does not answer" + words;
     seen.answers = false;
+    none_since.reset();
     look_again_in(2 * kBetween);
     if (asked == Question::kStop || asked == Question::kCancel) wishes.push_back(asked);
   }
@@ -127,8 +127,9 @@ struct SlurmJob::Impl {
   void answer(const CommandResult& result) {
     const bool good = result.code == 0 && !result.timed_out;
     if (!good && (result.timed_out || !is_refusal(result.text))) {
-      if (asked == Question::kSubmit) looked_for = std::chrono::steady_clock::now();  // taken or not?
-      if (asked == Question::kAccounts) return end_unknown();
+      unsure = unsure || asked == Question::kSubmit;  // taken or not?
+      if (asked == Question::kAccounts && (!result.timed_out || ++accounts_asked == kMostAccounts))
+        return end_unknown();
       return no_answer(result);
     }
     seen.answers = answered = true;
@@ -136,7 +137,7 @@ struct SlurmJob::Impl {
       case Question::kSubmit:
         return submitted(result);
       case Question::kFind:
-        return found(parse_squeue(result.text));
+        return good ? found(parse_squeue(result.text)) : no_answer(result);
       case Question::kShow:
         if (const auto view = good ? parse_scontrol_job(result.text) : std::nullopt) return see(*view);
         if (!good && !is_unknown_job(result.text)) return no_answer(result);
@@ -167,9 +168,11 @@ struct SlurmJob::Impl {
       seen.state = job->state;
       return look_again_in(Duration(0));
     }
-    if (std::chrono::steady_clock::now() - *looked_for < kNameLimit) return look_again_in(kBetween);
-    if (script.empty()) return end_unknown();
-    looked_for.reset();  // it was not taken
+    const SteadyTime now = std::chrono::steady_clock::now();
+    if (!none_since) none_since = now;
+    if (now - *none_since < kNameLimit) return look_again_in(kBetween);
+    if (script.empty() || cancelled) return end_unknown();
+    unsure = false;  // it was not taken
   }
 
   void look_into_accounts() {
@@ -189,6 +192,7 @@ struct SlurmJob::Impl {
 
   void see(const SlurmView& view) {
     const SteadyTime now = std::chrono::steady_clock::now();
+    if (view.name != name) return end_unknown();  // Slurm has given its number to another one
     seen.note = view.state == "PENDING" ? view.reason : "";
     looked = true;
     look_again_in(until_next_look());
@@ -209,10 +213,12 @@ struct SlurmJob::Impl {
   /// first one ended when it was queued again, which Slurm notes as the time of its submission.
   void see_requeued(const SlurmView& view) {
     seen.state = "REQUEUED";
-    if (seen.held_from && view.submitted > seen.held_from)
-      seen.held_to = view.submitted;
+    // While it is COMPLETING Slurm still shows its first submission.
+    const bool shown = view.submitted && (view.state != "COMPLETING" || view.submitted > seen.submitted);
+    if (shown)
+      seen.held_to = seen.held_from ? std::max(*view.submitted, *seen.held_from) : *view.submitted;
     else if (!seen.held_to)
-      seen.held_to = wall_now();  // while it is COMPLETING Slurm still shows its first submission
+      seen.held_to = wall_now();
     if (!requeued || view.state == "PENDING") wishes.assign({Question::kCancel});
     requeued = true;
     look_again_in(kBetween / 4);
@@ -251,7 +257,12 @@ std::optional<ExitStatus> SlurmJob::poll() {
     job.command.reset();
     job.answer(*result);
   }
-  if (!job.status && !job.command) job.ask_next();
+  if (job.status || job.command) return job.status;
+  try {
+    job.ask_next();
+  } catch (const LaunchError& error) {  // no process to be had at the moment, say: the job goes on
+    job.no_answer({.code = -1, .text = error.what()});
+  }
   return job.status;
 }
 

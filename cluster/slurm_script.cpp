@@ -124,14 +124,17 @@ std::string wrong_slurm_word(const std::string& word) {
 }
 
 std::string wrong_slurm_option(const std::string& option) {
-  constexpr std::array<std::string_view, 16> kOurs{
-      "array",  "chdir",           "cpus-per-task", "error",  "input",    "job-name", "nodes", "no-requeue",
-      "ntasks", "ntasks-per-node", "open-mode",     "output", "parsable", "requeue",  "wrap",  "test-only"};
+  constexpr std::array<std::string_view, 18> kOurs{
+      "clusters",  "exclusive", "array",    "chdir",      "cpus-per-task", "error",
+      "input",     "job-name",  "nodes",    "no-requeue", "ntasks",        "ntasks-per-node",
+      "open-mode", "output",    "parsable", "requeue",    "wrap",          "test-only"};
   if (!option.starts_with("--") || option.size() < 4) return "one long option, such as --mem=4G";
   if (!std::all_of(option.begin(), option.end(), is_plain_letter))
     return "one long option without blanks, quotes, '#', '$' and '\\'";
   const std::string name = option.substr(2, option.find('=') - 2);
-  if (std::find(kOurs.begin(), kOurs.end(), name) != kOurs.end()) return "an option that Regatta does not set itself";
+  // Slurm takes an option's beginning for the whole.
+  if (std::any_of(kOurs.begin(), kOurs.end(), [&](auto ours) { return ours.starts_with(name); }))
+    return "an option that Regatta does not set itself";
   return {};
 }
 

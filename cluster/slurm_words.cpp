@@ -113,7 +113,7 @@ std::optional<SlurmView> parse_sacct(const std::string& text) {
   std::optional<SlurmView> last;
   for (const auto& line : split(text, '\n')) {
     auto parts = split(line, '|');
-    constexpr std::size_t kFields = 9;
+    constexpr std::size_t kFields = 8;
     if (parts.size() == kFields - 1) parts.emplace_back();  // an empty last one
     if (parts.size() != kFields) continue;                  // a warning
     SlurmView view{.id = parts[0],
@@ -124,7 +124,7 @@ std::optional<SlurmView> parse_sacct(const std::string& text) {
                    .started = time_of(parts[5], "Start"),
                    .ended = time_of(parts[6], "End")};
     set_exit(view, parts[3]);
-    if (!parts[8].empty()) view.restarts = number_of(parts[8], "Restarts");
+    if (last) view.restarts = last->restarts + 1;
     last = view;
   }
   return last;

@@ -28,7 +28,7 @@ struct SlurmView {
 std::optional<SlurmView> parse_scontrol_job(const std::string& text);
 /// The last line of `sacct -P -n -X -D -o kSacctFields`; earlier ones are earlier starts of the same job.
 std::optional<SlurmView> parse_sacct(const std::string& text);
-inline constexpr const char* kSacctFields = "JobID,JobName,State,ExitCode,Submit,Start,End,NodeList,Restarts";
+inline constexpr const char* kSacctFields = "JobID,JobName,State,ExitCode,Submit,Start,End,NodeList";
 
 /// A line of `squeue -h -o "%i|%T|%j"`.
 struct SlurmListed {

@@ -58,6 +58,7 @@ Json body_json(const record::Start& start) {
             {"bucket_plan_hash", start.bucket_plan_hash},
             {"dataset_key", start.dataset_key},
             {"kernels", start.kernels},
+            {"lanes", start.lanes},
             {"micro_batch", value_or_null(start.micro_batch)},
             {"weights_xxh3", start.weights_xxh3},
             {"startup_s", start.startup_s},

@@ -101,7 +101,7 @@ CampaignResult run_campaign(const Preparation& preparation, const std::vector<st
       parts.ledger.append({end_event(run_state(parts.ledger, run.plan.run), wall_now())}, parts.owner);
       continue;
     }
-    const Quiet quiet(run.pool.launcher == LauncherKind::kLocal ? slots : nullptr, run.plan);
+    const Quiet quiet(run.pool.launcher != LauncherKind::kSlurm ? slots : nullptr, run.plan);
     const RunState ended = supervise(run.plan, run.pool, run.folder, preparation.job_text, parts);
     if (quiet.broken()) {
       parts.ledger.append({{.at = wall_now(),

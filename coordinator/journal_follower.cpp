@@ -10,15 +10,17 @@ JournalFollower::JournalFollower(std::filesystem::path journal, RunId run, int a
     : journal_(std::move(journal)), run_(std::move(run)), attempt_(attempt) {}
 
 std::vector<FollowedLine> JournalFollower::poll() {
+  // A network file system answers from memory how long a file is, and that there is none; opening makes it look again.
   std::error_code missing;
-  const std::uint64_t size = std::filesystem::file_size(journal_, missing);
-  if (missing) return {};
+  const std::filesystem::directory_iterator looked(journal_.parent_path(), missing);
+  std::ifstream file(journal_, std::ios::binary | std::ios::ate);
+  if (!file) return {};
+  const auto size = static_cast<std::uint64_t>(file.tellg());
   if (size < offset_)
     throw IoError(journal_.string() + ": expected it to grow, found " + std::to_string(size) + " bytes after " +
                   std::to_string(offset_));
   if (size == offset_) return {};
 
-  std::ifstream file(journal_, std::ios::binary);
   file.seekg(static_cast<std::streamoff>(offset_));
   std::string fresh(static_cast<std::size_t>(size - offset_), '\0');
   file.read(fresh.data(), static_cast<std::streamsize>(fresh.size()));

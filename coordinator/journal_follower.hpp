@@ -15,7 +15,7 @@ struct FollowedLine {
   Json body;  ///< the line as written, unknown keys included: what the ledger keeps
 };
 
-/// Costs one stat() while nothing is new, so that following takes no time from the ranks beside it.
+/// Costs opening the file while nothing is new, so that following takes no time from the ranks beside it.
 class JournalFollower {
  public:
   JournalFollower(std::filesystem::path journal, RunId run, int attempt);

@@ -207,7 +207,7 @@ std::vector<std::string> recover(Ledger& ledger, const State& seen) {
         continue;
       }
       if (const auto me = adopt(ledger, id, *run.owner)) said.push_back(close_run(ledger, id, *me, *run.owner));
-    } catch (const IoError& error) {
+    } catch (const Error& error) {  // a ledger that is locked, Slurm's programs that are not in PATH
       said.push_back("run " + id + " stays open: " + error.what());
     }
   }

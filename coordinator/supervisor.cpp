@@ -31,6 +31,11 @@ using namespace std::chrono_literals;
 
 constexpr auto kTick = 250ms;  // how late the journal is read when the link is down
 
+/// Slurm holds nodes, and no rank can run on them: they boot, or the job is suspended.
+bool stands_by(const std::string& slurm_state) {
+  return slurm_state == "CONFIGURING" || slurm_state == "SUSPENDED" || slurm_state == "STOPPED";
+}
+
 /// How the ranks ended, and why if it was we who ended them.
 struct Ending {
   ExitStatus status;
@@ -91,6 +96,7 @@ class Attempt {
       const auto ranks = launch(pool_, request_, folder_ / "launch.log");
       finish(follow(*ranks));
     } catch (const LaunchError& error) {
+      if (batch_) give_up(folder_.parent_path().string(), plan_.attempt);  // should Slurm have taken it all the same
       record("exit", {{"code", 127},  // the shell's code for a command that is not there
                       {"signal", nullptr},
                       {"reason", "not launched"},
@@ -136,6 +142,7 @@ class Attempt {
         return killed_because.empty() ? ending_of(*ended) : Ending{*ended, killed_because};
       }
       const auto now = std::chrono::steady_clock::now();
+      if (batch_ && allocation_ && stands_by(allocation_->state)) vitals_.launched = vitals_.last_sign = now;
       vitals_.interrupts = parts_.reactor.interrupts();
       vitals_.started = progress_.started();
       vitals_.step = progress_.step();

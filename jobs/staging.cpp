@@ -12,6 +12,7 @@
 #include <cerrno>
 #include <chrono>
 #include <cstdlib>
+#include <cstring>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -116,11 +117,20 @@ void copy_file(const StagedFile& file) {
   if (::rename(part.c_str(), file.target.c_str()) != 0) cannot_write(file.target, errno);
 }
 
+/// Each entry below; what another job removes meanwhile ends the walk early and is no error.
+template <class Use>
+void for_entries(const fs::path& folder, const Use& use) {
+  std::error_code gone;
+  for (fs::recursive_directory_iterator at(folder, gone), end; !gone && at != end; at.increment(gone)) use(*at);
+}
+
 std::int64_t bytes_under(const fs::path& folder) {
   std::int64_t bytes = 0;
-  std::error_code error;
-  for (const auto& entry : fs::recursive_directory_iterator(folder, error))
-    if (entry.is_regular_file(error)) bytes += static_cast<std::int64_t>(entry.file_size(error));
+  for_entries(folder, [&](const fs::directory_entry& entry) {
+    std::error_code gone;
+    const auto size = entry.is_regular_file(gone) ? entry.file_size(gone) : 0;
+    if (!gone) bytes += static_cast<std::int64_t>(size);
+  });
   return bytes;
 }
 
@@ -204,8 +214,9 @@ void copy_files(const std::vector<const StagedFile*>& files) {
 void remove_parts(const fs::path& folder) {
   std::error_code error;
   std::vector<fs::path> parts;
-  for (const auto& entry : fs::recursive_directory_iterator(folder, error))
+  for_entries(folder, [&](const fs::directory_entry& entry) {
     if (entry.path().extension() == ".part") parts.push_back(entry.path());
+  });
   for (const auto& part : parts) fs::remove(part, error);
 }
 
@@ -262,6 +273,11 @@ bool StageLock::take(Duration limit) {
 bool StageLock::lock(int kind, Duration limit) {
   const auto give_up = std::chrono::steady_clock::now() + limit;
   while (::flock(descriptor_, kind | LOCK_NB) != 0) {
+    if (errno != EWOULDBLOCK && errno != EINTR)
+      throw DataError(
+          fmt::format("data.stage: this node's folder cannot be locked: {}\n  set REGATTA_STAGE to a folder "
+                      "on a disk of its own",
+                      std::strerror(errno)));
     if (std::chrono::steady_clock::now() >= give_up) return false;
     std::this_thread::sleep_for(20ms);
   }

@@ -14,9 +14,9 @@ std::optional<Duration> AutoDeadline::after_step(Duration step) {
   if (steps_.size() == kSteps) return {};
   steps_.push_back(step);
   if (steps_.size() < kSteps) return {};
-  const auto median = steps_.begin() + kSteps / 2;
-  std::nth_element(steps_.begin(), median, steps_.end());
-  return std::max(kLeast, 5 * *median);
+  const auto typical = one_host_ ? steps_.begin() + kSteps / 2 : steps_.end() - 2;
+  std::nth_element(steps_.begin(), typical, steps_.end());
+  return std::max(kLeast, 5 * *typical);
 }
 
 }  // namespace regatta

@@ -449,7 +449,9 @@ class NodeExchanger final : public Exchanger {
 
   // ---- applying
 
-  bool is_summed(std::size_t bucket) { return lanes_ ? bucket < sent_ && lanes_->done(bucket) : all_published(bucket); }
+  bool is_summed(std::size_t bucket) {
+    return sums_between_nodes() ? bucket < sent_ && lanes_->done(bucket) : all_published(bucket);
+  }
 
   Duration wait_for_sum(std::size_t bucket) {
     return sums_between_nodes() ? wait_for_lanes(bucket) : wait_for_bucket(bucket);

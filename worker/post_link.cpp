@@ -64,8 +64,18 @@ awaitable<void> pause(std::chrono::steady_clock::duration duration) {
 /// Throws at the deadline, and when the connection ends.
 template <class Work>
 awaitable<void> within(std::chrono::steady_clock::duration limit, Work work) {
-  const auto done = co_await (std::move(work) || pause(limit));
+  // `||` waits for a success: work that fails must end, too, or its failure would show at the deadline only.
+  std::exception_ptr failure;
+  const auto ended = [](Work inner, std::exception_ptr& why) -> awaitable<void> {
+    try {
+      co_await std::move(inner);
+    } catch (...) {
+      why = std::current_exception();
+    }
+  };
+  const auto done = co_await (ended(std::move(work), failure) || pause(limit));
   if (done.index() == 1) throw CommError("no answer in time");
+  if (failure) std::rethrow_exception(failure);
 }
 
 awaitable<void> read_message(tcp::socket& socket, std::string& head, std::string& body) {
@@ -198,10 +208,11 @@ class Speaker final : public Link {
     std::size_t next = 0;
     for (;;) {
       if (speaks_()) {
+        bool answered = false;
         try {
-          co_await talk(plan_.addresses[next % plan_.addresses.size()]);
+          co_await talk(plan_.addresses[next % plan_.addresses.size()], answered);
         } catch (const std::exception&) {
-          ++next;
+          if (!answered) ++next;  // else it is the right one, and busy
         }
       }
       co_await pause(kEvery);
@@ -209,7 +220,7 @@ class Speaker final : public Link {
   }
 
   /// Until the connection is lost, or another rank speaks.
-  awaitable<void> talk(const std::string& address) {
+  awaitable<void> talk(const std::string& address, bool& answered) {
     tcp::socket socket(context_);
     co_await within(kConnectWithin, connect(socket, {asio::ip::make_address(address), plan_.port}));
     socket.set_option(tcp::no_delay(true));
@@ -219,6 +230,7 @@ class Speaker final : public Link {
       co_await within(kAnswerWithin, write_message(socket, message));
       co_await within(kAnswerWithin, read_message(socket, head, body));
       if (!take(head, body)) throw CommError("this is not rank 0");
+      answered = true;
       co_await pause(kEvery);
     }
   }

@@ -438,7 +438,7 @@ class Trainer {
   std::int64_t ending_step_ = 0;              // whose outcome said to stop; 0: none
   std::deque<StepReporter::Step> in_flight_;  // without their losses
   SteadyTime epoch_start_, first_begin_;      // of this epoch, of the first
-  AutoDeadline auto_deadline_;
+  AutoDeadline auto_deadline_{p_.ranks.local_size() == p_.ranks.world_size()};
   std::optional<PhaseSeconds> stretch_begin_;          // the laps then
   PhaseSeconds device_s_, instead_of_laps_;            // of the stretch that runs; of those of the epoch
   double exchange_hidden_s_ = 0;                       // of the epoch

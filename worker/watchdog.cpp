@@ -13,6 +13,7 @@
 
 #include <algorithm>
 #include <condition_variable>
+#include <exception>
 #include <mutex>
 #include <new>
 #include <thread>
@@ -139,14 +140,18 @@ std::string Watchdog::Impl::link_hosts(RankContext& ranks) {
   }
   std::string trouble;
   std::unique_ptr<PostLink> made;
-  try {
-    if (ranks.rank() == 0) made = PostLink::listen(plan, report);
-  } catch (const Error& error) {
-    trouble = error.what();
-  }
+  const auto attempt = [&](const auto& make) {
+    try {
+      made = make();
+    } catch (const std::exception& error) {  // no thread or descriptor to be had: a run goes on without the link
+      trouble = error.what();
+    }
+  };
+  if (ranks.rank() == 0) attempt([&] { return PostLink::listen(plan, report); });
+  if (!trouble.empty()) plan.port = 0;
   plan = post_link_plan_from(ranks.broadcast(encode(plan)));
   if (plan.port != 0 && first_rank != 0)
-    made = PostLink::to_rank_zero(plan, report, [this] { return speaks_for_host(); });
+    attempt([&] { return PostLink::to_rank_zero(plan, report, [this] { return speaks_for_host(); }); });
   const std::lock_guard lock(mutex);
   link = std::move(made);
   return trouble;

@@ -48,6 +48,7 @@ namespace {
 
 constexpr Duration kStartDeadline = std::chrono::seconds(60);  // MPI_Init over a slow network, cold file systems
 constexpr Duration kFirstDeadline = std::chrono::seconds(10);  // train.deadline auto, until steps were measured
+constexpr Duration kFirstBetween = std::chrono::seconds(30);   // likewise; 75 MB at 20 Mbit/s
 constexpr Duration kFirstOnDevice = std::chrono::seconds(60);  // likewise; a device's libraries load kernels in step 1
 constexpr Duration kEndDeadline = std::chrono::seconds(60);    // MPI_Finalize, a disk that must sync others' data first
 constexpr double kSlowestWriting = 5e6;                        // bytes a second, to a busy network file system
@@ -245,7 +246,9 @@ class Worker {
     std::optional<HostEnergy> energy;
     if (ranks_.local_rank() == 0) energy.emplace(devices_of_host());
     return_idle_memory();  // weights are drawn in double: no step needs such tensors
-    watchdog_.set_deadline(spec.deadline_s ? from_seconds(*spec.deadline_s) : device ? kFirstOnDevice : kFirstDeadline);
+    const bool one_host = ranks_.local_size() == ranks_.world_size();
+    const Duration first = device ? kFirstOnDevice : one_host ? kFirstDeadline : kFirstBetween;
+    watchdog_.set_deadline(spec.deadline_s ? from_seconds(*spec.deadline_s) : first);
 
     const auto train_and_finish = [&] {
       const TrainingResult result = train({.plan = plan_,

@@ -153,8 +153,9 @@ ExitCode execute(const RunCommand& command, const CommandLine& line, const std::
   });
   if (reactor.interrupts() > 0) return ExitCode::kInterrupted;
   if (!ledger.notice().empty()) display.note(ledger.notice());
+  // ssh hosts have no lock of their own: runs from this machine do not meet there. Slurm has a queue.
   const bool here = std::ranges::any_of(
-      preparation.rows, [](const PlannedRow& row) { return row.pool.launcher == LauncherKind::kLocal; });
+      preparation.rows, [](const PlannedRow& row) { return row.pool.launcher != LauncherKind::kSlurm; });
   std::optional<SlotLock> slots;
   if (here) slots = take_slots(preparation, command.options.contended, reactor, display);
   if (here && !slots) return ExitCode::kInterrupted;

@@ -47,10 +47,14 @@ RunState follow(Ledger& ledger, const RunId& id, Reactor& reactor, ProgressDispl
       display.note(fmt::format("{}: going on with {}", run.configuration, attempt.job->name));
       return follow_adopted(plan, run, {.ledger = ledger, .reactor = reactor, .display = display, .owner = *me});
     }
-    if (!said && run.owner)
+    if (run.owner && !is_alive(*run.owner)) {  // it left nothing that goes on
+      for (const auto& sentence : recover(ledger)) display.note(sentence);
+      if (is_final(run_state(ledger, id).status)) continue;
+    } else if (!said && run.owner) {
       display.say(fmt::format("{}: waiting for process {} on {}, which follows it", run.configuration, run.owner->pid,
                               run.owner->host));
-    said = true;
+      said = true;
+    }
     reactor.wait(std::chrono::milliseconds(500));
   }
 }

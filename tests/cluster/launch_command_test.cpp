@@ -34,10 +34,11 @@ TEST(LocalCommand, ContendedRanksYield) {
 }
 
 TEST(LocalEnvironment, ForgetsAnAllocationAndKeepsTheUsersTuning) {
-  EXPECT_THAT(local_environment({"PATH=/bin", "SLURM_NTASKS=4", "PMIX_RANK=0", "PMI_SIZE=2", "OMPI_MCA_btl=tcp,self",
-                                 "PMIX_MCA_gds=hash", "EMPTY="},
-                                false),
-              ElementsAre("PATH=/bin", "OMPI_MCA_btl=tcp,self", "PMIX_MCA_gds=hash", "EMPTY="));
+  EXPECT_THAT(
+      local_environment({"PATH=/bin", "SLURM_NTASKS=4", "PMIX_RANK=0", "PMI_SIZE=2", "OMPI_MCA_btl=tcp,self",
+                         "PMIX_MCA_gds=hash", "SLURM_TMPDIR=/scratch/7", "EMPTY="},
+                        false),
+      ElementsAre("PATH=/bin", "OMPI_MCA_btl=tcp,self", "PMIX_MCA_gds=hash", "SLURM_TMPDIR=/scratch/7", "EMPTY="));
 }
 
 TEST(LocalEnvironment, ForgetsAnOuterMpirun) {

@@ -90,8 +90,8 @@ TEST(SlurmWords, DamageIsNamed) {
 
 TEST(SlurmWords, ReadTheLastStartOfSacct) {
   const auto view = parse_sacct(
-      "12|regatta-a-1|NODE_FAIL|1:0|2026-11-22T04:40:00|2026-11-22T04:40:01|2026-11-22T04:41:00|n[1-4]|0\n"
-      "12|regatta-a-1|CANCELLED by 0|0:15|2026-11-22T04:41:00|2026-11-22T04:41:10|2026-11-22T04:41:20|n[1-2]|1\n");
+      "12|regatta-a-1|NODE_FAIL|1:0|2026-11-22T04:40:00|2026-11-22T04:40:01|2026-11-22T04:41:00|n[1-4]\n"
+      "12|regatta-a-1|CANCELLED by 0|0:15|2026-11-22T04:41:00|2026-11-22T04:41:10|2026-11-22T04:41:20|n[1-2]\n");
   ASSERT_TRUE(view);
   EXPECT_EQ(view->id, "12");
   EXPECT_EQ(view->name, "regatta-a-1");

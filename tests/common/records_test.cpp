@@ -103,6 +103,15 @@ void expect_refused(Call call, const std::string& words) {
   }
 }
 
+TEST(Journal, TheStartKeepsWhatAReplayNeeds) {
+  auto start = std::get<record::Start>(bodies().front());
+  start.staged = {{"folder", "/tmp/stage"}};
+  const auto again = std::get<record::Start>(journal_line_from_json(to_json(line_of(start, 1))).body);
+  EXPECT_EQ(again.kernels, start.kernels);
+  EXPECT_EQ(again.lanes, start.lanes);
+  EXPECT_EQ(again.staged, start.staged);
+}
+
 TEST(Journal, AnEpochNamesItsStragglersOnlyWhereThereAreAny) {
   record::Epoch epoch = some_epoch();
   EXPECT_FALSE(to_json(line_of(epoch, 1)).contains("stragglers")) << "old readers and old lines are as they were";

@@ -156,15 +156,23 @@ TEST(StepReporter, IsSilentWithoutAJournal) {
 }
 
 TEST(AutoDeadline, IsFiveMediansOfTheFirstTwentySteps) {
-  AutoDeadline deadline;
+  AutoDeadline deadline(/*one_host=*/true);
   EXPECT_EQ(deadline.after_step(600s), std::nullopt) << "one slow step moves no median";
   for (int i = 1; i < 19; ++i) EXPECT_EQ(deadline.after_step(4s), std::nullopt);
   EXPECT_EQ(deadline.after_step(1ms), 20s);
   for (int i = 0; i < 100; ++i) EXPECT_EQ(deadline.after_step(600s), std::nullopt) << "decided once";
 }
 
+TEST(AutoDeadline, BetweenHostsAllowsForTheStepsThatMeet) {
+  AutoDeadline deadline(/*one_host=*/false);
+  std::optional<Duration> found;
+  for (int step = 1; step <= 20; ++step)
+    found = deadline.after_step(std::chrono::seconds(step == 1 ? 600 : step % 8 == 0 ? 9 : 1));  // every: 8
+  EXPECT_EQ(found, std::chrono::seconds(45));
+}
+
 TEST(AutoDeadline, IsAtLeastTenSeconds) {
-  AutoDeadline deadline;
+  AutoDeadline deadline(/*one_host=*/true);
   std::optional<Duration> decided;
   for (int i = 0; i < 20; ++i) decided = deadline.after_step(1ms);
   EXPECT_EQ(decided, 10s);
