@@ -79,7 +79,12 @@ NetworkChoice choose_wanted(const std::string& wanted, const std::vector<HostAns
   };
   NetworkChoice choice{.ranks = wanted, .words = wanted + ", as the cluster file says"};
   for (const auto& host : hosts) {
-    if (find(host.addresses) != nullptr) continue;
+    const HostAddress* const found = find(host.addresses);
+    if (found != nullptr && hosts.size() > 1 && found->network.starts_with("127.")) {
+      choice.refused = fmt::format("interface {} reaches each host alone\n  write one on which all hosts meet", wanted);
+      return choice;
+    }
+    if (found != nullptr) continue;
     std::vector<std::string> known;
     for (const auto& one : host.addresses) known.push_back(one.interface + " " + one.network);
     choice.refused =

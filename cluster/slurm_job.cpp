@@ -213,8 +213,8 @@ struct SlurmJob::Impl {
   /// first one ended when it was queued again, which Slurm notes as the time of its submission.
   void see_requeued(const SlurmView& view) {
     seen.state = "REQUEUED";
-    // While it is COMPLETING Slurm still shows its first submission.
-    const bool shown = view.submitted && (view.state != "COMPLETING" || view.submitted > seen.submitted);
+    // Until it is queued again Slurm shows its first submission, which is known unless nobody saw the job before.
+    const bool shown = seen.submitted ? view.submitted > seen.submitted : view.submitted && view.state == "PENDING";
     if (shown)
       seen.held_to = seen.held_from ? std::max(*view.submitted, *seen.held_from) : *view.submitted;
     else if (!seen.held_to)

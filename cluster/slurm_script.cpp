@@ -125,9 +125,9 @@ std::string wrong_slurm_word(const std::string& word) {
 
 std::string wrong_slurm_option(const std::string& option) {
   constexpr std::array<std::string_view, 18> kOurs{
-      "clusters",  "exclusive", "array",    "chdir",      "cpus-per-task", "error",
-      "input",     "job-name",  "nodes",    "no-requeue", "ntasks",        "ntasks-per-node",
-      "open-mode", "output",    "parsable", "requeue",    "wrap",          "test-only"};
+      "wait",      "clusters", "array",    "chdir",      "cpus-per-task", "error",
+      "input",     "job-name", "nodes",    "no-requeue", "ntasks",        "ntasks-per-node",
+      "open-mode", "output",   "parsable", "requeue",    "wrap",          "test-only"};
   if (!option.starts_with("--") || option.size() < 4) return "one long option, such as --mem=4G";
   if (!std::all_of(option.begin(), option.end(), is_plain_letter))
     return "one long option without blanks, quotes, '#', '$' and '\\'";

@@ -34,6 +34,10 @@ AttemptTimes batch_times(const AttemptState& attempt) {
   times.startup_s = std::clamp(attempt.start->startup_s, 0.0, times.held_s);
   times.hold_s = positive(*ranks_from - *from);
   if (attempt.stop) *times.hold_s += positive(to - last);
+  // Slurm counts whole seconds: what it leaves out was not idle time, but none of the training either.
+  double trained_s = *times.startup_s;
+  for (const auto& epoch : attempt.epochs) trained_s += epoch.wall_s;
+  times.hold_s = std::clamp(times.held_s - trained_s, 0.0, *times.hold_s);
   return times;
 }
 

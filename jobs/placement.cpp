@@ -133,7 +133,10 @@ Placement place(const JobSpec& job, const ConfigurationSpec& configuration, cons
   placement.cores_per_node = pool.cores_per_node;
   placement.gpus_per_node = on_gpus ? pool.gpus_per_node : 0;
   placement.contended = !fits && on_gpus;
-  if (pool.host_cores.empty()) return placement;
+  if (pool.host_cores.empty()) {
+    placement.contended |= !fits;
+    return placement;
+  }
   placement.cores = deal_cores(placement, pool.host_cores);
   placement.contended |= placement.cores.empty();
   return placement;

@@ -159,6 +159,8 @@ TEST(NetworkChoices, APersonsChoiceIsChecked) {
   EXPECT_THAT(choose_network("ib0", {good("n1")}, here).refused,
               AllOf(HasSubstr("host n1"), HasSubstr("ib0"), HasSubstr("e0 10.0.0.2/24")));
   EXPECT_THAT(choose_network("10.9.0.0/24", {good("n1")}, here).refused, HasSubstr("10.9.0.0/24"));
+  EXPECT_THAT(choose_network("127.0.0.0/8", {good("n1", "10.0.0.2", "127.0.0.1/8"), good("n2")}, here).refused,
+              HasSubstr("reaches each host alone"));
 }
 
 TEST(SshCommand, SaysItAll) {

@@ -107,7 +107,7 @@ TEST(SlurmScript, WordsThatWouldBeMoreThanAWordAreRefused) {
   for (const char* good : {"--mem=4G", "--exclude=n[1-2]", "--contiguous", "--mail-user=a@b.org"})
     EXPECT_EQ(wrong_slurm_option(good), "") << good;
   for (const char* bad : {"", "--", "-x", "mem=4G", "--mem 4G", "--mem=4G\n--x", "--wrap=true", "--output=/etc/x",
-                          "--job-name=x", "--no-requeue", "--array=1-9"})
+                          "--job-name=x", "--no-requeue", "--array=1-9", "--arr=1-9", "--clusters=b", "--wait"})
     EXPECT_NE(wrong_slurm_option(bad), "") << bad;
 }
 

@@ -33,6 +33,13 @@ TEST(BatchTimes, QueueHoldAndStartup) {
   EXPECT_EQ(times.hold_s, 4 + 10);
 }
 
+TEST(BatchTimes, WholeSecondsOfSlurmTakeNothingFromTheTraining) {
+  AttemptState attempt = sample_attempt();
+  attempt.epochs.push_back({.wall_s = 50});
+  const AttemptTimes times = batch_times(attempt);
+  EXPECT_EQ(times.hold_s, 60 - 2 - 50) << "held for 60 s, of which ranks took 52";
+}
+
 TEST(BatchTimes, WithoutAnEndItIsTheLastSignOfLife) {
   AttemptState attempt = sample_attempt();
   attempt.job->held_to.reset();
