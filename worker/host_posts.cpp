@@ -72,11 +72,9 @@ std::string silent_words(const FarHost& host, std::int64_t now) {
   for (std::size_t i = 0; i < std::min(host.ranks.size(), kMostNamed); ++i)
     ranks += fmt::format("{}rank {}: {}", i == 0 ? "" : "; ", host.ranks[i].rank, place_words(host.ranks[i]));
   if (host.ranks.size() > kMostNamed) ranks += "; ...";
-  if (host.stamp == 0)
-    return fmt::format("host {} has never reached this one beside MPI (a firewall?), so what its ranks do is unknown",
-                       host.name);
-  return fmt::format("no word from host {} for {:.0f} s ({})", host.name, seconds_since(host.heard_at, now),
-                     ranks.empty() ? fmt::format("rank {}", host.first_rank) : ranks);
+  return fmt::format(
+      "no word from host {} for {:.0f} s ({})", host.name, seconds_since(host.heard_at, now),
+      ranks.empty() ? fmt::format("rank {}; never any, which a firewall does, too", host.first_rank) : ranks);
 }
 
 }  // namespace

@@ -277,7 +277,7 @@ case $verb in
   strays)
     enter "$1" -p -m bash -c '
       ps -eo pid=,args= | awk "NR == FNR {own[\$1] = 1; next} !(\$1 in own)" /run/bed-own - |
-        grep -vE "ps -eo pid=,args=|awk NR ==|NR == FNR|sleep 100000|sshd: |bed-own| slurmstepd infinity" || true
+        grep -vE "ps -eo pid=,args=|awk NR ==|NR == FNR|sleep 100000|sshd: |bed-own| slurmstepd infinity| slurm(d|scriptd)$" || true
       ls /dev/shm | sed "s,^,/dev/shm/,"'
     ;;
   *) die "unknown verb $verb" ;;
