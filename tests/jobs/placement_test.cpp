@@ -68,8 +68,8 @@ TEST(Placement, Table) {
       {"other hosts are not pinned from here", 4, 1, pool(2, 2), 2, false, {}},
       {"full nodes first", 3, 2, pool(4, 5), 2, false, {}},
       {"as few nodes as do", 2, 1, pool(8, 2), 1, false, {}},
-      {"oversubscribed nodes are all used", 9, 1, pool(2, 2, true), 2, false, {}},
-      {"no node without a rank", 1, 9, pool(2, 2, true), 1, false, {}},
+      {"oversubscribed nodes are all used", 9, 1, pool(2, 2, true), 2, true, {}},
+      {"no node without a rank", 1, 9, pool(2, 2, true), 1, true, {}},
   };
   for (const Placed& row : table) {
     const JobSpec job = job_with({configuration("a", row.ranks, row.threads)});
