@@ -137,7 +137,7 @@ set -e
 host=\$1
 mount --make-rprivate /
 hostname "\$host"
-keep=\$(mktemp -d /var/tmp/bed.XXXXXX)
+keep=/mnt # this host's own from here on
 mount -t tmpfs tmpfs "\$keep"
 INIT
   for folder in "$@"; do printf 'mkdir -p "$keep%s" && mount --bind %q "$keep%s"\n' "$folder" "$folder" "$folder"; done >>"$dir/init.sh"
@@ -148,7 +148,7 @@ mount -t tmpfs -o mode=1777 tmpfs /dev/shm
 INIT
   for folder in "$@"; do printf 'mkdir -p %q && mount --bind "$keep%s" %q\n' "$folder" "$folder" "$folder"; done >>"$dir/init.sh"
   cat >>"$dir/init.sh" <<INIT
-umount -R -l "\$keep" && rmdir "\$keep" 2>/dev/null || true
+umount -R -l "\$keep"
 mkdir -p /run/sshd
 mount --bind "$dir/hosts" /etc/hosts
 /usr/sbin/sshd -f "$dir/ssh/sshd_config" -E "$dir/\$host.sshd.log"

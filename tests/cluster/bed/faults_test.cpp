@@ -57,6 +57,8 @@ class HostFaults : public BedTest {
         wait_until([&] { return !command_->running() || journal().find("\"early\"") != std::string::npos; },
                    std::chrono::seconds(30));
     ASSERT_TRUE(trains && command_->running()) << command_->wait(Millis(1)).text();
+    // The ledger follows the journal within a moment.
+    ASSERT_TRUE(wait_until([&] { return run_now().attempts.at(0).start.has_value(); }));
   }
 
   std::string journal() const {
