@@ -7,8 +7,6 @@
 #include "worker/post_link.hpp"
 
 #include <arpa/inet.h>
-#include <ifaddrs.h>
-#include <net/if.h>
 
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/co_spawn.hpp>
@@ -31,6 +29,7 @@
 #include <sstream>
 #include <thread>
 
+#include "cluster/ask_hosts.hpp"
 #include "common/error.hpp"
 #include "common/json.hpp"
 
@@ -152,7 +151,7 @@ class Listener final : public Link {
     } catch (const boost::system::system_error& error) {
       throw CommError(std::string("cannot listen for the posts of other hosts: ") + error.what());
     }
-    plan.addresses = own_addresses();
+    plan.addresses = addresses_to_offer();
     set_hosts({plan.hosts.begin() + 1, plan.hosts.end()});
     asio::co_spawn(context_, accept(), asio::detached);
     begin();
@@ -263,24 +262,17 @@ bool in_network(const std::string& address, const std::string& mask) {
   return differ >> (32 - bits) == 0;
 }
 
-std::vector<std::string> own_addresses() {
+std::vector<std::string> addresses_to_offer() {
   const std::vector<std::string> wanted = words_of(std::getenv("OMPI_MCA_btl_tcp_if_include"));
   std::vector<std::string> told, others, loopback;
-  ifaddrs* list = nullptr;
-  if (::getifaddrs(&list) != 0) return {"127.0.0.1"};
-  for (const ifaddrs* entry = list; entry != nullptr; entry = entry->ifa_next) {
-    if (entry->ifa_addr == nullptr || entry->ifa_addr->sa_family != AF_INET || (entry->ifa_flags & IFF_UP) == 0)
-      continue;
-    char text[INET_ADDRSTRLEN] = "";
-    ::inet_ntop(AF_INET, &reinterpret_cast<const sockaddr_in*>(entry->ifa_addr)->sin_addr, text, sizeof text);
-    const std::string address = text;
+  for (const HostAddress& own : own_addresses()) {
+    const std::string address = own.network.substr(0, own.network.find('/'));
     const bool is_told = std::any_of(wanted.begin(), wanted.end(), [&](const std::string& word) {
-      return word == entry->ifa_name || in_network(address, word);
+      return word == own.interface || in_network(address, word);
     });
-    auto& group = is_told ? told : (entry->ifa_flags & IFF_LOOPBACK) != 0 ? loopback : others;
+    auto& group = is_told ? told : address.starts_with("127.") ? loopback : others;
     if (group.size() < kMostAddresses) group.push_back(address);
   }
-  ::freeifaddrs(list);
   told.insert(told.end(), others.begin(), others.end());
   told.insert(told.end(), loopback.begin(), loopback.end());
   return told.empty() ? std::vector<std::string>{"127.0.0.1"} : told;

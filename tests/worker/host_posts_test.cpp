@@ -136,7 +136,7 @@ TEST(PostLink, KnowsNetworksByTheirMask) {
   EXPECT_FALSE(in_network("10.99.1.7", "10.99.1.6/32"));
   for (const char* nothing : {"eth0", "10.99.0.0", "10.99.0.0/", "10.99.0.0/33", "10.99.0.0/2x", "/"})
     EXPECT_FALSE(in_network("10.99.0.7", nothing)) << nothing;
-  EXPECT_FALSE(own_addresses().empty());
+  EXPECT_FALSE(addresses_to_offer().empty());
 }
 
 /// Ranks that are threads of this process, each on a pretended host of its own.
