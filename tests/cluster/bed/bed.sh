@@ -219,6 +219,7 @@ case $verb in
       esac
     done
     mkdir -p "$dir"
+    mapfile -t shares < <(printf '%s\n' "${shares[@]}" | sort -u) # a folder before what lies in it: mounted later, it would hide it
     names=()
     for ((i = 0; i <= hosts; i++)); do names+=("n$i"); done
     write_ssh "${names[@]}"
