@@ -18,7 +18,7 @@ class LinearLayer {
   LinearLayer(const ModelTensors& tensors, const std::string& name, const LinearKernels& kernels, bool relu = false);
 
   /// (M, inputs) to (M, outputs), M = 0 too. Gradients are dense and row-major, as the parameters.
-  at::Tensor forward(const at::Tensor& x) const;
+  at::Tensor forward(const at::Tensor& x, GradientOrder order = GradientOrder::kInputs) const;
 
  private:
   at::Tensor weight_, bias_;  // (outputs, inputs), (outputs)

@@ -39,8 +39,8 @@ class Lstm final : public Model {
   }
 
   at::Tensor compute(const at::Tensor& inputs) override {
-    const at::Tensor x = at::embedding(embedding(), inputs);  // (B, L, embedding)
-    return last_.forward(recurrence(x).flatten(0, 1));        // (B*L, classes)
+    const at::Tensor x = at::embedding(embedding(), inputs);              // (B, L, embedding)
+    return last_.forward(recurrence(x).flatten(0, 1), gradient_order());  // (B*L, classes)
   }
 
   /// (B, L, embedding) to (B, L, hidden)

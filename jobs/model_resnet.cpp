@@ -59,7 +59,7 @@ class Resnet18 final : public Model {
       const at::Tensor inner = apply(block.first, x).relu_();
       x = apply(block.second, inner).add_(block.shortcut ? apply(*block.shortcut, x) : x).relu_();
     }
-    return last_.forward(x.mean({2, 3}));  // (B, classes)
+    return last_.forward(x.mean({2, 3}), gradient_order());  // (B, classes)
   }
 
   at::Tensor apply(const NormedConvolution& layer, const at::Tensor& x) const {

@@ -29,7 +29,7 @@ class Mlp final : public Model {
  private:
   at::Tensor compute(const at::Tensor& inputs) override {
     at::Tensor x = inputs.flatten(1);  // (B, C*H*W)
-    for (const LinearLayer& layer : layers_) x = layer.forward(x);
+    for (const LinearLayer& layer : layers_) x = layer.forward(x, gradient_order());
     return x;  // (B, classes)
   }
 
@@ -49,7 +49,7 @@ class Cnn final : public Model {
       x = at::conv2d(x, tensors().at(layer + ".weight"), tensors().at(layer + ".bias"), /*stride=*/1, /*padding=*/2);
       x = at::max_pool2d(at::relu_(x), 2);  // (B, channels, H/2, W/2), then (.., H/4, W/4), rounded down
     }
-    return last_.forward(x.flatten(1));  // (B, classes)
+    return last_.forward(x.flatten(1), gradient_order());  // (B, classes)
   }
 
   LinearLayer last_;

@@ -43,6 +43,12 @@ struct ModelTensors {
 /// What products and convolutions are computed in where it is not the weights' own type; nothing: it is.
 using Autocast = std::optional<at::ScalarType>;
 
+/// What backward computes first of a linear layer.
+enum class GradientOrder {
+  kInputs,   ///< once a weight's gradient is there, backward reads that weight no more: whoever has it may write
+  kWeights,  ///< the weight's gradient is there sooner and can travel meanwhile; weights stay until backward ends
+};
+
 /// A network with named tensors. Starts in training mode. Trainer thread only.
 class Model {
  public:
@@ -64,6 +70,8 @@ class Model {
   void set_training(bool training) { training_ = training; }
   bool training() const { return training_; }
 
+  void set_gradient_order(GradientOrder order) { gradient_order_ = order; }  ///< kInputs until then
+
   /// From now on batch norm takes its statistics over all ranks (train.batch_norm: sync). Nothing for models without
   /// one. `sum` must outlive the last forward and backward.
   void share_statistics(SumOverRanks sum);
@@ -75,6 +83,7 @@ class Model {
   Model(ModelTensors tensors, Autocast autocast) : tensors_(std::move(tensors)), autocast_(autocast) {}
   virtual at::Tensor compute(const at::Tensor& inputs) = 0;
   const ModelTensors& tensors() const { return tensors_; }
+  GradientOrder gradient_order() const { return gradient_order_; }
   /// Null without share_statistics().
   const SumOverRanks& sum_over_ranks() const { return sum_over_ranks_; }
 
@@ -82,6 +91,7 @@ class Model {
   ModelTensors tensors_;
   Autocast autocast_;
   bool training_ = true;
+  GradientOrder gradient_order_ = GradientOrder::kInputs;
   SumOverRanks sum_over_ranks_;
 };
 

@@ -44,6 +44,9 @@ class Exchanger {
   virtual void bring_samples(std::int64_t /*own*/) {}
   /// Before the step's first forward. `global_samples` divides the summed gradients; `learning_rate` is this step's.
   virtual void begin_step(std::int64_t step, std::int64_t global_samples, double learning_rate) = 0;
+  /// Whether finish_step, and nothing before it, writes what the model computes with: once backward is over on all
+  /// ranks that share the memory. Then gradients may be there before their parameters were read for the last time.
+  virtual bool writes_after_backward() const { return false; }
   /// Before each forward of the step; `last`: no other one follows. Until then autograd adds gradients up.
   virtual void begin_pass(bool last) = 0;
   /// What backward starts from: () of the loss's type; undefined: 1. After begin_step, on the stream of the model.

@@ -138,12 +138,6 @@ class MpiLanes final : public Lanes {
     progress();
   }
 
-  bool done(std::size_t b) override {
-    const std::lock_guard lock(mutex_);
-    if (!is_done(b)) progress();
-    return is_done(b);
-  }
-
   void wait(std::size_t b) override {
     poll([&] { return is_done(b); });
   }

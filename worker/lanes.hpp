@@ -46,10 +46,9 @@ class Lanes {
                    std::span<const std::byte* const> gradients, Number number) = 0;
   /// The whole slice was put: sends it. Buckets begin in the same order on all ranks.
   virtual void start(std::size_t bucket) = 0;
-  /// Brings messages further, and says whether the sum over nodes is here.
-  virtual bool done(std::size_t bucket) = 0;
-  virtual void wait(std::size_t bucket) = 0;  ///< until it is; inside a watched wait
-  /// Once done, until sums are expected again: what, added up in this order, is the sum from `element` on; with its
+  /// Until the sum over nodes is here; inside a watched wait.
+  virtual void wait(std::size_t bucket) = 0;
+  /// From then on, until sums are expected again: what, added up in this order, is the sum from `element` on; with its
   /// numbers. The same bits on every node.
   virtual std::vector<const std::byte*> sum(std::size_t bucket, std::int64_t element) const = 0;
   virtual Number number(std::size_t bucket) const = 0;

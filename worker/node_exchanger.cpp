@@ -12,7 +12,8 @@
 //
 // Where there are several nodes the owner hands its slice of the node's sum to its lanes (lanes.hpp), as soon as the
 // node has published the bucket, and applies the rule to the sum that comes back: each node does so for itself, with
-// the same bits. Or nodes train on their own for a while, and lanes carry how far they have come (outer_step.hpp).
+// the same bits, and once backward is over on all of its ranks, so that gradients may set out before the last use of
+// their parameters. Or nodes train on their own for a while, and lanes carry how far they have come (outer_step.hpp).
 
 #include <ATen/ATen.h>
 #include <c10/core/GradMode.h>
@@ -99,6 +100,7 @@ class NodeExchanger final : public Exchanger {
     capture_.begin_step();
     if (sums_between_nodes()) lanes_->expect_sums();
   }
+  bool writes_after_backward() const override { return lanes_ != nullptr; }
   void begin_pass(bool last) override { capture_.begin_pass(last); }
 
   void bucket_ready(int bucket) override {
@@ -107,8 +109,8 @@ class NodeExchanger final : public Exchanger {
     publish_ready();
     if (sums_between_nodes())
       while (sent_ < layout_.buckets.size() && all_published(sent_)) send(sent_++);
-    if (!parts_.clip_norm)
-      while (applied_ < layout_.buckets.size() && is_summed(applied_)) apply(applied_++);
+    if (!parts_.clip_norm && !writes_after_backward())
+      while (applied_ < layout_.buckets.size() && all_published(applied_)) apply(applied_++);
   }
 
   std::optional<StepOutcome> finish_step(const StepVotes& votes) override {
@@ -120,7 +122,10 @@ class NodeExchanger final : public Exchanger {
     const WatchedWait wait(parts_.watchdog, "exchange of gradients");
     Duration waited{};
     if (sums_between_nodes()) waited += send_rest();
-    if (lanes_) waited += start_votes();
+    if (lanes_) {
+      waited += wait_for_bucket(layout_.buckets.size() - 1);  // backward is over in the node, and its votes are written
+      start_votes();
+    }
     if (parts_.clip_norm) {
       for (std::size_t b = 0; b < layout_.buckets.size(); ++b) {
         waited += wait_for_sum(b);
@@ -351,14 +356,12 @@ class NodeExchanger final : public Exchanger {
   }
 
   /// The node's first rank takes them to the other nodes.
-  Duration start_votes() {
-    if (rank_ != 0) return {};
-    const Duration waited = wait_for_bucket(layout_.buckets.size() - 1);  // votes are written before it is published
+  void start_votes() {
+    if (rank_ != 0) return;
     Ballot all{};
     for (int r = 0; r < ranks_; ++r)
       for (std::size_t vote = 0; vote < all.size(); ++vote) all[vote] += boards_[r].ballots[page()][vote];
     lanes_->start_votes(all);
-    return waited;
   }
 
   /// What `wait` takes of the trainer thread's time.
@@ -448,10 +451,6 @@ class NodeExchanger final : public Exchanger {
   }
 
   // ---- applying
-
-  bool is_summed(std::size_t bucket) {
-    return sums_between_nodes() ? bucket < sent_ && lanes_->done(bucket) : all_published(bucket);
-  }
 
   Duration wait_for_sum(std::size_t bucket) {
     return sums_between_nodes() ? wait_for_lanes(bucket) : wait_for_bucket(bucket);

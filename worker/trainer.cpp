@@ -84,7 +84,10 @@ class Trainer {
         time_line_(parts.exchanger.time_line()),
         shares_(parts.plan, parts.ranks, parts.journal),
         spending_(parts.plan, parts.process_start, wall_now(), steady_now()),
-        reporter_(parts.journal, parts.plan, parts.process_start, steady_now()) {}
+        reporter_(parts.journal, parts.plan, parts.process_start, steady_now()) {
+    p_.model.set_gradient_order(p_.exchanger.writes_after_backward() ? GradientOrder::kWeights
+                                                                     : GradientOrder::kInputs);
+  }
 
   TrainingResult run() {
     if (shares_.due(1, /*new_epoch=*/true)) decide_shares(1);

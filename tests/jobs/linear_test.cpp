@@ -4,6 +4,7 @@
 
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
+#include <ATen/autocast_mode.h>
 #include <c10/core/GradMode.h>
 #include <c10/core/InferenceMode.h>
 #include <gmock/gmock.h>
@@ -114,6 +115,39 @@ TEST(Linear, GradientsInDoubleAreDerivatives) {
         EXPECT_NEAR(found[i + 1].view(-1)[e].item<double>(), (above - below) / (2 * h), 1e-7);
       }
     }
+  }
+}
+
+TEST(Linear, TheOrderOfGradientsDoesNotChangeThem) {
+  for (const bool relu : {false, true})
+    for (const LinearKernels& chosen : {LinearKernels{}, kOneDnn})
+      for (const bool autocast : {false, true}) {
+        const ModelTensors tensors = tensors_of(at::kFloat);
+        const LinearLayer layer(tensors, "1", chosen, relu);
+        const auto gradients = [&](GradientOrder order) {
+          const at::Tensor leaf = waves({29, kInputs}, 3).to(at::kFloat).requires_grad_(true);
+          for (const auto& [name, tensor] : tensors.parameters) tensor.mutable_grad().reset();
+          at::autocast::set_autocast_enabled(at::kCPU, autocast);
+          const at::Tensor y = layer.forward(leaf * 2, order);
+          at::autocast::set_autocast_enabled(at::kCPU, false);
+          at::autocast::clear_cache();
+          (y * waves(y.sizes(), 2).to(y.scalar_type())).sum().backward();
+          return std::vector{leaf.grad(), tensors.at("1.weight").grad(), tensors.at("1.bias").grad()};
+        };
+        const auto inputs = gradients(GradientOrder::kInputs), weights = gradients(GradientOrder::kWeights);
+        for (std::size_t i = 0; i < inputs.size(); ++i) EXPECT_TRUE(at::equal(inputs[i], weights[i])) << i;
+      }
+}
+
+TEST(Linear, ReadsWeightsAfterTheirGradientOnlyInTheOrderThatSaysSo) {
+  for (const GradientOrder order : {GradientOrder::kInputs, GradientOrder::kWeights}) {
+    const ModelTensors tensors = tensors_of(at::kFloat);
+    const LinearLayer layer(tensors, "1", kOneDnn);
+    const at::Tensor& weight = tensors.at("1.weight");
+    weight.register_hook([&](const at::Tensor&) { weight.data().zero_(); });
+    const at::Tensor x = waves({29, kInputs}, 3).to(at::kFloat).requires_grad_(true);
+    layer.forward(x, order).sum().backward();
+    EXPECT_EQ(x.grad().abs().max().item<double>() > 0, order == GradientOrder::kInputs);
   }
 }
 

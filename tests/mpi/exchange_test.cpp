@@ -123,6 +123,24 @@ TEST_P(Exchange, SumsOverRanksAndTakesTheMeanOnce) {
   }
 }
 
+TEST_P(Exchange, BetweenNodesWeightsStayUntilBackwardEnds) {
+  const bool stays = exchanger_->writes_after_backward();
+  EXPECT_EQ(stays, std::string(exchanger_->name()) == "cluster" && ranks() > 1);
+  for (int repeat = 0; repeat < 3; ++repeat) {
+    const std::vector<at::Tensor> before = weights();
+    exchanger_->begin_step(++step_, kGlobalSamples, kRate);
+    exchanger_->begin_pass(true);
+    backward(1);
+    world().ranks.barrier();  // nobody has more to publish before it finishes the step
+    const std::vector<at::Tensor> after = weights();
+    for (std::size_t i = 0; stays && i < before.size(); ++i) EXPECT_TRUE(at::equal(before[i], after[i]));
+    world().ranks.barrier();
+    test::finish_and_settle(*exchanger_, {});
+    EXPECT_FALSE(at::equal(before[0], weights()[0]));
+    world().ranks.barrier();
+  }
+}
+
 TEST_P(Exchange, ARankWithoutSamplesBringsZeros) {
   step(5.0);  // what must not come back in the next step
   const bool empty = last_rank();
