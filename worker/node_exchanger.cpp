@@ -35,6 +35,7 @@
 #include "worker/node_segments.hpp"
 #include "worker/node_sum.hpp"
 #include "worker/outer_step.hpp"
+#include "worker/own_slices.hpp"
 #include "worker/slice_kernels.hpp"
 #include "worker/slice_tensors.hpp"
 #include "worker/tensor_layout.hpp"
@@ -58,14 +59,14 @@ class NodeExchanger final : public Exchanger {
         segments_(layout_, parts_.ranks, options.numa_domain.value_or(numa_domain_here()), any_bf16()),
         boards_(segments_.boards().data()),
         sum_(parts_.ranks, parts_.watchdog, policy_),
+        slices_(parts_.parameters, layout_, segments_, parts_.ranks, rule, options_, kernels_,
+                parts_.clip_norm.has_value()),
+        own_(parts_.parameters.size()),
         capture_(
             parts_.parameters, buckets_of_parameters(), parts_.clock,
             [this](std::size_t i, const at::Tensor& gradient) { publish(i, gradient); },
             [this](int bucket) { bucket_ready(bucket); }) {
-    expect_separate(parts_.parameters);
     agree_on_bucket_plan(layout_.hash, parts_.ranks);
-    place_parameters();
-    allot_state();
     if (cluster) open_lanes(*cluster);
     REGATTA_ENSURE(lanes_ || ranks_ == parts_.ranks.world_size(), "all ranks on one host");
     parts_.ranks.node_barrier();  // from here on weights and boards are filled
@@ -168,7 +169,7 @@ class NodeExchanger final : public Exchanger {
     waits_.push_back(seconds(sum_.sum(values, "sum of statistics")));
   }
 
-  std::vector<Parameter> weights() const override { return weights_; }
+  std::vector<Parameter> weights() const override { return slices_.weights(); }
   std::vector<double> take_waits() override { return std::exchange(waits_, {}); }
   std::int64_t take_bytes_exchanged() override {
     return std::exchange(bytes_exchanged_, 0) + (lanes_ ? lanes_->take_bytes_sent() : 0);
@@ -180,17 +181,16 @@ class NodeExchanger final : public Exchanger {
  private:
   // ---- once
 
-  bool is_bf16(const Parameter& parameter) const { return options_.bf16_weights && parameter.may_be_bf16; }
-
   bool any_bf16() const {
-    return std::any_of(parts_.parameters.begin(), parts_.parameters.end(), [&](const auto& p) { return is_bf16(p); });
+    return std::any_of(parts_.parameters.begin(), parts_.parameters.end(),
+                       [&](const Parameter& parameter) { return is_bf16(parameter, options_); });
   }
 
   std::vector<NodeParameter> sizes() const {
     std::vector<NodeParameter> sizes;
     for (const Parameter& parameter : parts_.parameters) {
       const auto bytes = static_cast<std::int64_t>(parameter.tensor.element_size());
-      sizes.push_back({parameter.tensor.numel(), is_bf16(parameter) ? 2 : bytes});
+      sizes.push_back({parameter.tensor.numel(), is_bf16(parameter, options_) ? 2 : bytes});
     }
     return sizes;
   }
@@ -201,73 +201,22 @@ class NodeExchanger final : public Exchanger {
     return buckets;
   }
 
-  /// Weights move into shared memory.
-  void place_parameters() {
-    const c10::NoGradGuard no_grad;
-    for (std::size_t i = 0; i < parts_.parameters.size(); ++i) {
-      Parameter& parameter = parts_.parameters[i];
-      REGATTA_ENSURE(parameter.tensor.scalar_type() != at::kBFloat16, "weights that are trained in float or double");
-      const at::Tensor given = in_storage_order(parameter.tensor.detach());
-      const auto options = given.options().dtype(is_bf16(parameter) ? at::kBFloat16 : given.scalar_type());
-      const at::Tensor shared = at::from_blob(segments_.weights(segments_.own_domain(), i), parameter.tensor.sizes(),
-                                              parameter.tensor.strides(), options);
-      if (segments_.is_first_of_domain()) in_storage_order(shared).copy_(given);
-      weights_.push_back(parameter);
-      if (is_bf16(parameter)) {
-        const Slice own = own_slice(i);
-        const at::Tensor master =
-            at::from_blob(segments_.master(i), parameter.tensor.sizes(), parameter.tensor.strides(), given.options());
-        in_storage_order(master).slice(0, own.begin, own.end).copy_(given.slice(0, own.begin, own.end));
-        weights_.back().tensor = master;
-      }
-      parameter.tensor.set_data(shared);
-    }
-    own_.resize(parts_.parameters.size());
-  }
-
-  /// Momentum, squares, and sums to clip: of this rank's slices, one after the other.
-  void allot_state() {
-    for (const NodeBucket& bucket : layout_.buckets) {
-      first_state_.push_back(elements_);
-      elements_ += slice_of(bucket, rank_, ranks_).size();
-    }
-    const StepRule rule = step_rule(rule_spec_, 0, 1);
-    const at::TensorOptions options = weights_[0].tensor.options().requires_grad(false);
-    if (rule.has_momentum()) momentum_ = at::zeros({elements_}, options);
-    if (rule.has_square()) square_ = at::zeros({elements_}, options);
-    if (parts_.clip_norm) totals_ = at::empty({elements_}, options);
-  }
-
   void open_lanes(const ClusterOptions& cluster) {
     const NodeMap map = node_map(parts_.ranks);
     if (map.ranks.size() == 1) return;
-    lanes_ = make_lanes(layout_, map, number_of(weights_[0].tensor.scalar_type()),
-                        LaneOptions{.wire = cluster.wire, .choice = cluster.choice}, kernels_, parts_.ranks);
+    lanes_ = make_lanes(layout_, map, slices_.number(), LaneOptions{.wire = cluster.wire, .choice = cluster.choice},
+                        kernels_, parts_.ranks);
     is_first_node_ = map.node == 0;
     every_ = cluster.every;
     if (every_ == 1) return;
-    outer_.emplace(cluster.outer, weights_[0].tensor, elements_);
-    const c10::NoGradGuard no_grad;
-    for (std::size_t b = 0; b < layout_.buckets.size(); ++b)
-      for_own_slices(b, [&](std::size_t i, const Slice& own, std::int64_t state) {
-        outer_->start_from(state, own_weights(i, own));
-      });
-  }
-
-  /// In the numbers that they are trained in.
-  at::Tensor own_weights(std::size_t i, const Slice& own) const {
-    return in_storage_order(weights_[i].tensor.detach()).slice(0, own.begin, own.end);
+    outer_.emplace(cluster.outer, slices_.weights()[0].tensor, slices_.elements());
+    slices_.keep_where_nodes_met(*outer_);
   }
 
   /// In each step; else nodes train on their own until they average.
   bool sums_between_nodes() const { return lanes_ && !outer_; }
 
   bool has_others() const { return parts_.ranks.world_size() > 1; }
-
-  Slice own_slice(std::size_t parameter) const {
-    const NodeSlot& slot = layout_.slots[parameter];
-    return slice_within(slice_of(layout_.buckets[static_cast<std::size_t>(slot.bucket)], rank_, ranks_), slot);
-  }
 
   // ---- publishing
 
@@ -281,7 +230,7 @@ class NodeExchanger final : public Exchanger {
     const auto* const from = static_cast<const std::byte*>(own_[i].const_data_ptr());
     std::byte* const to = segments_.gradient(rank_, i);
     const auto bytes = static_cast<std::int64_t>(parameter.element_size());
-    const Slice own = own_slice(i);
+    const Slice own = slices_.of_parameter(i);
     for (const Slice& others : {Slice{0, own.begin}, Slice{own.end, parameter.numel()}}) {
       copy_out(to + others.begin * bytes, from + others.begin * bytes, others.size() * bytes);
       bytes_exchanged_ += others.size() * bytes;
@@ -333,14 +282,25 @@ class NodeExchanger final : public Exchanger {
 
   // ---- between nodes
 
+  void put(std::size_t bucket, const OwnSlice& own, const Addends& from) {
+    lanes_->put(bucket, layout_.slots[own.parameter].begin + own.elements.begin, own.elements.size(), from.gradients,
+                from.number);
+  }
+
+  /// What its lanes brought.
+  Addends sum_of_nodes(const OwnSlice& own) const {
+    const NodeSlot& slot = layout_.slots[own.parameter];
+    const auto bucket = static_cast<std::size_t>(slot.bucket);
+    return {lanes_->sum(bucket, slot.begin + own.elements.begin), lanes_->number(bucket)};
+  }
+
   /// This node's sum of this rank's slice, to its lanes.
   void send(std::size_t bucket) {
     {
       const Lap lap(parts_.clock, Activity::kReduce, static_cast<int>(bucket));
-      for_own_slices(bucket, [&](std::size_t i, const Slice& own, std::int64_t) {
-        lanes_->put(bucket, layout_.slots[i].begin + own.begin, own.size(), gradients_at(i, own.begin),
-                    number_of(own_[i].scalar_type()));
-        own_[i].reset();
+      slices_.for_each(bucket, [&](const OwnSlice& own) {
+        put(bucket, own, node_gradients(own));
+        own_[own.parameter].reset();
       });
     }
     lanes_->start(bucket);
@@ -399,9 +359,8 @@ class NodeExchanger final : public Exchanger {
     for (std::size_t b = 0; b < layout_.buckets.size(); ++b) {
       {
         const Lap lap(parts_.clock, Activity::kReduce, static_cast<int>(b));
-        for_own_slices(b, [&](std::size_t i, const Slice& own, std::int64_t state) {
-          const std::byte* const distance = outer_->distance(state, own_weights(i, own), part);
-          lanes_->put(b, layout_.slots[i].begin + own.begin, own.size(), {&distance, 1}, weight_number());
+        slices_.for_each(b, [&](const OwnSlice& own) {
+          put(b, own, {{outer_->distance(own.state, slices_.own_weights(own), part)}, slices_.number()});
         });
       }
       lanes_->start(b);
@@ -409,27 +368,13 @@ class NodeExchanger final : public Exchanger {
     for (std::size_t b = 0; b < layout_.buckets.size(); ++b) {
       waited += wait_for_lanes(b);
       const Lap lap(parts_.clock, Activity::kApply, static_cast<int>(b));
-      for_own_slices(b, [&](std::size_t i, const Slice& own, std::int64_t state) { write_average(i, own, state); });
+      slices_.for_each(b, [&](const OwnSlice& own) { slices_.take_outer(*outer_, own, sum_of_nodes(own)); });
     }
     waited += timed([&] { lanes_->finish(); });
     streams_done();
     node_samples_since_ = samples_since_ = 0;
     own_steps_ = 0;
     return waited;
-  }
-
-  void write_average(std::size_t i, const Slice& own, std::int64_t state) {
-    const at::Tensor& parameter = parts_.parameters[i].tensor;
-    const auto bucket = static_cast<std::size_t>(layout_.slots[i].bucket);
-    const bool masters = parameter.scalar_type() == at::kBFloat16;
-    const std::vector<std::byte*> written =
-        masters ? std::vector{at(weights_[i].tensor, own.begin)} : working_copies(i, own.begin);
-    outer_->take(state, own.size(), lanes_->sum(bucket, layout_.slots[i].begin + own.begin), lanes_->number(bucket),
-                 written, kernels_);
-    if (!masters) return;
-    const at::Tensor averaged = own_weights(i, own);
-    for (std::byte* const copy : working_copies(i, own.begin))
-      at::from_blob(copy, {own.size()}, averaged.options().dtype(at::kBFloat16)).copy_(averaged);
   }
 
   double node_samples() const {
@@ -462,98 +407,41 @@ class NodeExchanger final : public Exchanger {
     return timed([&] { lanes_->wait(bucket); });
   }
 
-  /// What adds up to the sum over all ranks, from `begin` of a parameter on.
-  struct Addends {
-    std::vector<const std::byte*> gradients;
-    Number number;
-  };
-  Addends addends(std::size_t i, std::int64_t begin) const {
-    if (!sums_between_nodes()) return {gradients_at(i, begin), number_of(own_[i].scalar_type())};
-    const auto bucket = static_cast<std::size_t>(layout_.slots[i].bucket);
-    return {lanes_->sum(bucket, layout_.slots[i].begin + begin), lanes_->number(bucket)};
-  }
-
-  /// Calls `use(parameter, slice within it, first state)` for what this rank owns of the bucket.
-  template <class Use>
-  void for_own_slices(std::size_t bucket, const Use& use) const {
-    const Slice slice = slice_of(layout_.buckets[bucket], rank_, ranks_);
-    for (const std::size_t i : layout_.buckets[bucket].parameters) {
-      const Slice own = slice_within(slice, layout_.slots[i]);
-      if (own.size() > 0) use(i, own, first_state_[bucket] + layout_.slots[i].begin + own.begin - slice.begin);
-    }
-  }
-
-  /// By rank, from `begin` on.
-  std::vector<const std::byte*> gradients_at(std::size_t parameter, std::int64_t begin) const {
-    const std::int64_t offset = begin * static_cast<std::int64_t>(own_[parameter].element_size());
-    std::vector<const std::byte*> gradients;
-    const auto* const own = static_cast<const std::byte*>(own_[parameter].const_data_ptr());
+  /// As the ranks of this node published them.
+  Addends node_gradients(const OwnSlice& own) const {
+    const at::Tensor& mine = own_[own.parameter];
+    const std::int64_t offset = own.elements.begin * static_cast<std::int64_t>(mine.element_size());
+    Addends gradients{{}, number_of(mine.scalar_type())};
     for (int r = 0; r < ranks_; ++r)
-      gradients.push_back((r == rank_ ? own : segments_.gradient(r, parameter)) + offset);
+      gradients.gradients.push_back(
+          (r == rank_ ? static_cast<const std::byte*>(mine.const_data_ptr()) : segments_.gradient(r, own.parameter)) +
+          offset);
     return gradients;
   }
 
-  static std::byte* at(const at::Tensor& state, std::int64_t element) {
-    if (!state.defined()) return nullptr;
-    return static_cast<std::byte*>(state.mutable_data_ptr()) +
-           element * static_cast<std::int64_t>(state.element_size());
-  }
+  Addends addends(const OwnSlice& own) const { return sums_between_nodes() ? sum_of_nodes(own) : node_gradients(own); }
 
   void apply(std::size_t bucket) {
     const Lap lap(parts_.clock, Activity::kApply, static_cast<int>(bucket));
-    for_own_slices(bucket, [&](std::size_t i, const Slice& own, std::int64_t state) {
-      in_threads(own.size(), [&](std::int64_t begin, std::int64_t end) {
-        update(i, {own.begin + begin, own.begin + end}, state + begin);
+    slices_.for_each(bucket, [&](const OwnSlice& whole) {
+      in_threads(whole.elements.size(), [&](std::int64_t begin, std::int64_t end) {
+        const OwnSlice own = whole.part(begin, end);
+        if (parts_.clip_norm)
+          slices_.update(own, slices_.kept(own), clip_scale_, rule_);
+        else
+          slices_.update(own, addends(own), 1 / divisor(), rule_);
       });
-      own_[i].reset();
+      own_[whole.parameter].reset();
     });
-  }
-
-  void update(std::size_t i, const Slice& own, std::int64_t state) const {
-    const at::Tensor& parameter = parts_.parameters[i].tensor;
-    const at::Tensor& weights = weights_[i].tensor;
-    const std::vector<std::byte*> working = working_copies(i, own.begin);
-    const Addends from = parts_.clip_norm ? Addends{{at(totals_, state)}, weight_number()} : addends(i, own.begin);
-    kernels_.update({.count = own.size(),
-                     .gradient_number = from.number,
-                     .gradients = from.gradients,
-                     .scale = parts_.clip_norm ? clip_scale_ : 1 / divisor(),
-                     .weight_number = weight_number(),
-                     .weights = at(weights, own.begin),
-                     .working_number = number_of(parameter.scalar_type()),
-                     .working = working,
-                     .momentum = at(momentum_, state),
-                     .square = at(square_, state),
-                     .streaming = options_.streaming_stores},
-                    rule_);
-  }
-
-  Number weight_number() const { return number_of(weights_[0].tensor.scalar_type()); }
-
-  /// What models compute with, by domain, from `begin` on.
-  std::vector<std::byte*> working_copies(std::size_t i, std::int64_t begin) const {
-    std::vector<std::byte*> copies;
-    for (std::size_t d = 0; d < segments_.domains(); ++d)
-      copies.push_back(segments_.weights(d, i) +
-                       begin * static_cast<std::int64_t>(parts_.parameters[i].tensor.element_size()));
-    return copies;
   }
 
   // ---- clipping
 
   /// Mean gradients of this rank's slices; the sum of their squares.
-  double add_up(std::size_t bucket) const {
+  double add_up(std::size_t bucket) {
     const Lap lap(parts_.clock, Activity::kReduce, static_cast<int>(bucket));
     double squares = 0;
-    for_own_slices(bucket, [&](std::size_t i, const Slice& own, std::int64_t state) {
-      const Addends from = addends(i, own.begin);
-      squares += kernels_.sum({.count = own.size(),
-                               .gradient_number = from.number,
-                               .gradients = from.gradients,
-                               .scale = 1 / divisor(),
-                               .total_number = number_of(totals_.scalar_type()),
-                               .total = at(totals_, state)});
-    });
+    slices_.for_each(bucket, [&](const OwnSlice& own) { squares += slices_.add_up(own, addends(own), 1 / divisor()); });
     return squares;
   }
 
@@ -597,6 +485,8 @@ class NodeExchanger final : public Exchanger {
   NodeSegments segments_;
   RankBoard* boards_;  // by rank
   NodeSum sum_;
+  OwnSlices slices_;
+  std::vector<at::Tensor> own_;   // gradients as autograd made them, until they are applied
   std::unique_ptr<Lanes> lanes_;  // null: this node is the world
   bool is_first_node_ = true;
   double waited_for_lanes_s_ = 0;
@@ -605,11 +495,6 @@ class NodeExchanger final : public Exchanger {
   std::int64_t own_steps_ = 0, own_samples_ = 0;
   double node_samples_since_ = 0, samples_since_ = 0;  // nodes met
 
-  std::vector<Parameter> weights_;         // the same tensors as the parameters', or masters
-  std::int64_t elements_ = 0;              // of all of this rank's slices
-  std::vector<std::int64_t> first_state_;  // of this rank's slice, by bucket
-  at::Tensor momentum_, square_, totals_;
-
   std::int64_t step_ = 0, steps_ = 0;  // as the trainer counts; since this object was made
   StepRule rule_;
   double global_samples_ = 1, squares_ = 0, clip_scale_ = 1;
@@ -617,7 +502,6 @@ class NodeExchanger final : public Exchanger {
   std::vector<bool> ready_;                             // by bucket
   std::size_t published_ = 0, sent_ = 0, applied_ = 0;  // buckets of this step
   bool finishing_ = false;                              // backward is over
-  std::vector<at::Tensor> own_;                         // gradients as autograd made them, until they are applied
   std::vector<double> waits_;                           // seconds by collective
   std::int64_t bytes_exchanged_ = 0;
   GradientCapture capture_;
