@@ -1,17 +1,15 @@
 #include "cluster/host_check.hpp"
 
-#include <arpa/inet.h>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
 #include <algorithm>
-#include <charconv>
-#include <cstdint>
 #include <optional>
 #include <sstream>
 #include <string_view>
 
 #include "cluster/ssh.hpp"
+#include "common/ipv4.hpp"
 #include "common/printable.hpp"
 
 namespace regatta {
@@ -20,38 +18,6 @@ namespace {
 
 constexpr std::string_view kMark = "regatta:";
 
-/// An IPv4 network: "10.99.0.2/24".
-struct Network {
-  std::uint32_t address = 0;
-  int bits = 0;
-  std::uint32_t mask() const { return bits == 0 ? 0 : ~std::uint32_t{0} << (32 - bits); }
-  bool holds(std::uint32_t other) const { return (other & mask()) == (address & mask()); }
-};
-
-std::optional<std::uint32_t> parse_address(const std::string& text) {
-  in_addr address{};
-  if (::inet_pton(AF_INET, text.c_str(), &address) != 1) return {};
-  return ntohl(address.s_addr);
-}
-
-std::optional<Network> parse_network(const std::string& text) {
-  const auto slash = text.find('/');
-  if (slash == std::string::npos) return {};
-  const auto address = parse_address(text.substr(0, slash));
-  int bits = -1;
-  const char* const end = text.data() + text.size();
-  const auto [stop, error] = std::from_chars(text.data() + slash + 1, end, bits);
-  if (!address || error != std::errc() || stop != end || bits < 0 || bits > 32) return {};
-  return Network{*address, bits};
-}
-
-std::string to_text(const Network& network) {
-  const in_addr address{htonl(network.address & network.mask())};
-  char text[INET_ADDRSTRLEN] = "";
-  ::inet_ntop(AF_INET, &address, text, sizeof text);
-  return fmt::format("{}/{}", text, network.bits);
-}
-
 /// The interface with an address that `matches`; null: none.
 template <class Matches>
 const HostAddress* find_address(const std::vector<HostAddress>& addresses, Matches matches) {
@@ -59,9 +25,9 @@ const HostAddress* find_address(const std::vector<HostAddress>& addresses, Match
   return at == addresses.end() ? nullptr : &*at;
 }
 
-const HostAddress* find_within(const std::vector<HostAddress>& addresses, const Network& network) {
+const HostAddress* find_within(const std::vector<HostAddress>& addresses, const Ipv4Network& network) {
   return find_address(addresses, [&](const HostAddress& one) {
-    const auto own = parse_network(one.network);
+    const auto own = parse_ipv4_network(one.network);
     return own && network.holds(own->address);
   });
 }
@@ -73,7 +39,7 @@ const HostAddress* find_interface(const std::vector<HostAddress>& addresses, con
 /// Why a person's choice cannot be had on a host; empty: it can.
 NetworkChoice choose_wanted(const std::string& wanted, const std::vector<HostAnswer>& hosts,
                             const std::vector<HostAddress>& here) {
-  const auto network = parse_network(wanted);
+  const auto network = parse_ipv4_network(wanted);
   const auto find = [&](const std::vector<HostAddress>& addresses) {
     return network ? find_within(addresses, *network) : find_interface(addresses, wanted);
   };
@@ -213,15 +179,15 @@ std::string host_refusal(const HostAnswer& answer, const HostNeeds& needs, bool 
 NetworkChoice choose_network(const std::string& wanted, const std::vector<HostAnswer>& hosts,
                              const std::vector<HostAddress>& here) {
   if (!wanted.empty()) return choose_wanted(wanted, hosts, here);
-  std::optional<Network> common;
+  std::optional<Ipv4Network> common;
   std::vector<std::string> interfaces;
   for (const auto& host : hosts) {
-    const auto address = parse_address(host.address);
+    const auto address = parse_ipv4_address(host.address);
     const HostAddress* own = !address ? nullptr : find_address(host.addresses, [&](const HostAddress& one) {
-      const auto network = parse_network(one.network);
+      const auto network = parse_ipv4_network(one.network);
       return network && network->address == *address;
     });
-    const auto network = own == nullptr ? std::nullopt : parse_network(own->network);
+    const auto network = own == nullptr ? std::nullopt : parse_ipv4_network(own->network);
     if (!network || (common && to_text(*common) != to_text(*network))) return {};
     common = network;
     interfaces.push_back(own->interface + " on " + host.host);

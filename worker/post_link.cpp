@@ -6,8 +6,6 @@
 
 #include "worker/post_link.hpp"
 
-#include <arpa/inet.h>
-
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
@@ -21,7 +19,6 @@
 #include <boost/asio/write.hpp>
 
 #include <algorithm>
-#include <charconv>
 #include <chrono>
 #include <cstdlib>
 #include <exception>
@@ -31,6 +28,7 @@
 
 #include "cluster/ask_hosts.hpp"
 #include "common/error.hpp"
+#include "common/ipv4.hpp"
 #include "common/json.hpp"
 
 namespace regatta {
@@ -249,26 +247,14 @@ std::vector<std::string> words_of(const char* list) {
 
 }  // namespace
 
-bool in_network(const std::string& address, const std::string& mask) {
-  const auto slash = mask.find('/');
-  in_addr own{}, network{};
-  int bits = -1;
-  if (slash == std::string::npos || ::inet_pton(AF_INET, address.c_str(), &own) != 1 ||
-      ::inet_pton(AF_INET, mask.substr(0, slash).c_str(), &network) != 1)
-    return false;
-  const char* const end = mask.data() + mask.size();
-  if (std::from_chars(mask.data() + slash + 1, end, bits).ptr != end || bits < 0 || bits > 32) return false;
-  const std::uint64_t differ = ntohl(own.s_addr) ^ ntohl(network.s_addr);
-  return differ >> (32 - bits) == 0;
-}
-
 std::vector<std::string> addresses_to_offer() {
   const std::vector<std::string> wanted = words_of(std::getenv("OMPI_MCA_btl_tcp_if_include"));
   std::vector<std::string> told, others, loopback;
   for (const HostAddress& own : own_addresses()) {
     const std::string address = own.network.substr(0, own.network.find('/'));
     const bool is_told = std::any_of(wanted.begin(), wanted.end(), [&](const std::string& word) {
-      return word == own.interface || in_network(address, word);
+      const auto network = parse_ipv4_network(word);
+      return word == own.interface || (network && network->holds(parse_ipv4_address(address).value()));
     });
     auto& group = is_told ? told : address.starts_with("127.") ? loopback : others;
     if (group.size() < kMostAddresses) group.push_back(address);

@@ -25,8 +25,6 @@ PostLinkPlan post_link_plan_from(const std::string& text);
 /// IPv4 addresses of this host: first those that MPI was told to use (OMPI_MCA_btl_tcp_if_include: names of interfaces,
 /// or networks as 10.0.0.0/24), then the others, loopback last.
 std::vector<std::string> addresses_to_offer();
-/// Does `mask`, "10.99.0.0/24", hold this address?
-bool in_network(const std::string& address, const std::string& mask);
 
 /// One a rank of several hosts. Its thread runs from construction to destruction; every method may be called from any
 /// thread.
