@@ -1,8 +1,9 @@
 // Design note. A thread of its own runs Asio, because a watchdog must not stand in a connect. Rank 0 answers each
 // report with its own host's, so that a connection has exactly one message in flight and every wait a deadline. Another
 // host's speaker is whichever of its ranks is the first that lives: when that one is stopped, the next connects.
-// Connections are few (two a host and some strangers'), and whoever sends anything but a message with the run's tag is
-// cut off.
+// Whoever sends anything but a message with the run's tag is cut off. Until its first such message a connection is a
+// stranger's: it has as long as a host waits for an answer, and where there are too many the oldest goes, so that
+// nobody keeps a host out by holding connections open. A host speaks as soon as it is connected.
 
 #include "worker/post_link.hpp"
 
@@ -21,7 +22,9 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdlib>
+#include <deque>
 #include <exception>
+#include <memory>
 #include <mutex>
 #include <sstream>
 #include <thread>
@@ -44,8 +47,8 @@ using namespace asio::experimental::awaitable_operators;
 
 constexpr auto kEvery = 1s;
 constexpr auto kConnectWithin = 1s;
-constexpr auto kAnswerWithin = 2s;    // a host that swaps; longer, and another address is tried
-constexpr auto kStrangerWithin = 5s;  // of the first and every message of a connection
+constexpr auto kAnswerWithin = 2s;  // a host that swaps; longer, and another address is tried
+constexpr auto kSilentWithin = 5s;  // between two messages of a host
 constexpr std::size_t kMostAddresses = 16;
 
 std::int64_t link_now() {
@@ -142,7 +145,7 @@ class Listener final : public Link {
       : Link(plan.key = new_sip_key()),
         acceptor_(context_),
         report_(std::move(report)),
-        most_connections_(2 * plan.hosts.size() + 16) {
+        most_strangers_(2 * plan.hosts.size() + 16) {
     try {
       acceptor_ = tcp::acceptor(context_, {tcp::v4(), 0});
       plan.port = acceptor_.local_endpoint().port();
@@ -165,27 +168,37 @@ class Listener final : public Link {
       tcp::socket socket = co_await acceptor_.async_accept(asio::redirect_error(use_awaitable, error));
       if (error) {
         co_await pause(kEvery);  // no descriptors left, for one
-      } else if (connections_ < most_connections_) {
-        ++connections_;
-        asio::co_spawn(context_, serve(std::move(socket)), [this](const std::exception_ptr&) { --connections_; });
+      } else {
+        if (strangers_.size() == most_strangers_) {
+          boost::system::error_code closed;
+          strangers_.front()->close(closed);  // ends its serve()
+          strangers_.pop_front();
+        }
+        strangers_.push_back(std::make_shared<tcp::socket>(std::move(socket)));
+        asio::co_spawn(context_, serve(strangers_.back()), asio::detached);
       }
     }
   }
 
-  awaitable<void> serve(tcp::socket socket) {
+  awaitable<void> serve(std::shared_ptr<tcp::socket> socket) {
     std::string head, body;
-    for (;;) {
-      co_await within(kStrangerWithin, read_message(socket, head, body));
-      if (!take(head, body)) co_return;
-      const std::string answer = encode(report_(), key_, link_now());
-      co_await within(kAnswerWithin, write_message(socket, answer));
+    try {
+      for (auto limit = kAnswerWithin;; limit = kSilentWithin) {
+        co_await within(limit, read_message(*socket, head, body));
+        if (!take(head, body)) break;
+        std::erase(strangers_, socket);
+        const std::string answer = encode(report_(), key_, link_now());
+        co_await within(kAnswerWithin, write_message(*socket, answer));
+      }
+    } catch (const std::exception&) {  // gone, or silent
     }
+    std::erase(strangers_, socket);
   }
 
   tcp::acceptor acceptor_;
   const Report report_;
-  const std::size_t most_connections_;
-  std::size_t connections_ = 0;
+  const std::size_t most_strangers_;
+  std::deque<std::shared_ptr<tcp::socket>> strangers_;  // that have not said a word of ours, the oldest first
 };
 
 class Speaker final : public Link {

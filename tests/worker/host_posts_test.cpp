@@ -289,5 +289,49 @@ TEST(PostLink, CutsStrangersOffAndStaysWithItsHosts) {
   EXPECT_TRUE(end_of(encode(report, plan.key, now()))) << "and a repetition is a stranger";
 }
 
+TEST(PostLink, LetsItsHostsInHoweverManyStrangersHoldConnections) {
+  namespace asio = boost::asio;
+  using asio::ip::tcp;
+  PostLinkPlan plan;
+  plan.hosts = {{.name = "n1", .first_rank = 0}, {.name = "n2", .first_rank = 4}};
+  std::array<Post, 2> posts;
+  fill(posts);
+  const auto now = [] { return std::chrono::steady_clock::now().time_since_epoch().count(); };
+  Post zero;
+  const auto link = PostLink::listen(plan, [&] { return report_of(&zero, 1, 0, now()); });
+
+  asio::io_context context;
+  const tcp::endpoint rank_zero(asio::ip::address_v4::loopback(), plan.port);
+  const auto says = [&](tcp::socket& socket) {
+    const std::string said = encode(report_of(posts.data(), 2, 4, now()), plan.key, now());
+    boost::system::error_code error;
+    asio::write(socket, asio::buffer(said), error);
+    std::string head(kReportHead, '\0'), body;
+    if (!error) asio::read(socket, asio::buffer(head), error);
+    if (error) return false;
+    body.resize(body_size(head).value_or(0));
+    asio::read(socket, asio::buffer(body), error);
+    return !error;
+  };
+  tcp::socket early(context);
+  early.connect(rank_zero);
+  EXPECT_TRUE(says(early));
+  std::vector<tcp::socket> strangers;
+  for (int i = 0; i < 200; ++i) {
+    strangers.emplace_back(context).connect(rank_zero);
+    // The head of a message whose body never comes holds a connection as long as can be.
+    if (i % 2 == 1) asio::write(strangers.back(), asio::buffer(std::string("\0\0\1\0tagtagta", kReportHead)));
+  }
+  tcp::socket late(context);
+  late.connect(rank_zero);
+  EXPECT_TRUE(says(late)) << "a host that comes while strangers hold all they can get";
+  EXPECT_TRUE(says(early)) << "one that was there before keeps its connection";
+  EXPECT_EQ(link->hosts().at(0).ranks.size(), 2U);
+  char nothing = 0;
+  boost::system::error_code error;
+  asio::read(strangers.front(), asio::buffer(&nothing, 1), error);
+  EXPECT_TRUE(error) << "the oldest stranger was cut off";
+}
+
 }  // namespace
 }  // namespace regatta
