@@ -118,6 +118,7 @@ void keep_kernels(const Preparation& preparation, const CampaignResult& result, 
 }
 
 ExitCode execute(const RunCommand& command, const CommandLine& line, const std::vector<std::string>& argv) {
+  features_from_environment();  // throws for a wrong word: each rank of each row would say the same, later
   const Inventory machine = this_machine();
   ProgressDisplay display(stderr, ProgressDisplay::style_for(stderr, line.quiet));
   const SteadyTime begin = std::chrono::steady_clock::now();

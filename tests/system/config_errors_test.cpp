@@ -23,11 +23,12 @@ class Desk {
     folder_.write("cluster.yaml", cluster);
   }
 
-  ProcessResult run(const std::vector<std::string>& more = {}) const {
+  ProcessResult run(const std::vector<std::string>& more = {}, const std::string& without = "") const {
     std::vector<std::string> argv{kRegatta, "run", "job.yaml", "--cluster", "cluster.yaml", "--home", "home"};
     argv.insert(argv.end(), more.begin(), more.end());
     const std::string user_home = (folder_.path() / "user").string();
-    return test::run(argv, {.environment = {{"HOME", user_home}, {"REGATTA_PRICES", ""}}, .folder = folder_.path()});
+    return test::run(argv, {.environment = {{"HOME", user_home}, {"REGATTA_PRICES", ""}, {"REGATTA_WITHOUT", without}},
+                            .folder = folder_.path()});
   }
 
   std::set<std::string> names() const {
@@ -42,8 +43,8 @@ class Desk {
 };
 
 /// Runs the desk and expects a refusal that leaves nothing behind; returns stderr.
-std::string refusal(const Desk& desk, const std::vector<std::string>& more = {}) {
-  const ProcessResult result = desk.run(more);
+std::string refusal(const Desk& desk, const std::vector<std::string>& more = {}, const std::string& without = "") {
+  const ProcessResult result = desk.run(more, without);
   EXPECT_EQ(result.exit_code, static_cast<int>(ExitCode::kBadConfig)) << result.text();
   EXPECT_EQ(result.out, "");
   EXPECT_EQ(desk.names(), (std::set<std::string>{"job.yaml", "cluster.yaml"})) << "something was created";
@@ -122,6 +123,16 @@ TEST(ConfigErrors, CommandLine) {
   EXPECT_THAT(refusal(desk, {"--set", "train.batch"}), testing::HasSubstr("expected KEY=VALUE"));
   EXPECT_THAT(refusal(desk, {"--only", "tow"}), testing::HasSubstr("Did you mean \"two\"?"));
   EXPECT_THAT(refusal(desk, {"--ony", "two"}), testing::HasSubstr("--ony"));
+}
+
+TEST(ConfigErrors, APartThatCannotBeSwitchedOff) {
+  const Desk desk(good_job(), good_cluster());
+  for (const std::vector<std::string>& more : {std::vector<std::string>{}, {"--dry-run"}}) {
+    const std::string said = refusal(desk, more, "lstm,alocator");
+    EXPECT_THAT(said, testing::HasSubstr("REGATTA_WITHOUT: unknown word \"alocator\""));
+    EXPECT_THAT(said, testing::HasSubstr("Did you mean \"allocator\"?"));
+    EXPECT_EQ(said.find("alocator"), said.rfind("alocator")) << "once: " << said;
+  }
 }
 
 TEST(ConfigErrors, AFileThatIsNoMapGivesOneFinding) {
