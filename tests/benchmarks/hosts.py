@@ -15,6 +15,7 @@ import os
 import pathlib
 import subprocess
 import tempfile
+import time
 
 import peers
 
@@ -36,6 +37,15 @@ YARDSTICKS = {"ddp": [], "ddp bf16": ["--comm", "bf16"]}
 PRECISION = {"mlp": "fp32", "resnet18": "auto"}
 
 
+def is_running(pid):
+    """No zombie, which holds nothing."""
+    try:
+        stat = pathlib.Path(f"/proc/{pid}/stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return stat.rpartition(") ")[2][0] not in "ZX"
+
+
 class Hosts:
     """A bed from here to the end of the block."""
 
@@ -49,11 +59,21 @@ class Hosts:
         self.process = subprocess.Popen([BED, "up", self.folder, "--hosts", str(self.count), *shares],
                                         stdout=subprocess.PIPE, text=True)
         if self.process.stdout.readline().strip() != "ready":
+            self.__exit__()
             peers.skip("no hosts can be made here; tests/cluster/bed/bed.sh wants root and namespaces")
         return self
 
     def __exit__(self, *_):
+        """The hosts die with bed.sh, and the next bed's figures want them gone, not going."""
+        first = [int(file.read_text()) for file in self.folder.glob("*.pid")]  # a host's first process outlives its others
         self.process.kill()
+        self.process.wait()
+        self.process.stdout.close()
+        deadline = time.monotonic() + 30
+        while left := [pid for pid in first if is_running(pid)]:
+            if time.monotonic() > deadline:
+                raise SystemExit(f"these processes of the bed do not end: {left}")
+            time.sleep(0.01)
 
     def on(self, host, arguments):
         return [BED, "exec", self.folder, host, *[str(argument) for argument in arguments]]

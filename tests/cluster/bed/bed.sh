@@ -148,7 +148,7 @@ mount -t tmpfs -o mode=1777 tmpfs /dev/shm
 INIT
   for folder in "$@"; do printf 'mkdir -p %q && mount --bind "$keep%s" %q\n' "$folder" "$folder" "$folder"; done >>"$dir/init.sh"
   cat >>"$dir/init.sh" <<INIT
-umount -R -l "\$keep"
+umount -l "\$keep"
 mkdir -p /run/sshd
 mount --bind "$dir/hosts" /etc/hosts
 /usr/sbin/sshd -f "$dir/ssh/sshd_config" -E "$dir/\$host.sshd.log"
