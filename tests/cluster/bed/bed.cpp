@@ -6,6 +6,8 @@
 #include <fstream>
 #include <stdexcept>
 
+#include "coordinator/ledger.hpp"
+
 namespace regatta::test {
 
 namespace fs = std::filesystem;
@@ -109,6 +111,12 @@ std::vector<std::string> BedTest::regatta_command(std::vector<std::string> argum
 ProcessResult BedTest::regatta(std::vector<std::string> arguments, Millis deadline) const {
   const ProcessOptions options{.environment = {{"NO_COLOR", "1"}, {"REGATTA_SLOTS", home().string() + ".slots"}}};
   return run(regatta_command(std::move(arguments)), options, deadline);
+}
+
+State BedTest::state() const {
+  State all;
+  for (const auto& event : Ledger(home() / "ledger.db").events()) apply(all, event);
+  return all;
 }
 
 fs::path BedTest::write(const std::string& name, const std::string& text) const {

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "coordinator/state.hpp"
 #include "tests/support/process.hpp"
 
 namespace regatta::test {
@@ -66,6 +67,8 @@ class BedTest : public testing::Test {
   std::vector<std::string> regatta_command(std::vector<std::string> arguments) const;
   ProcessResult regatta(std::vector<std::string> arguments, Millis deadline = std::chrono::seconds(120)) const;
   std::filesystem::path home() const { return bed_->folder() / "home"; }
+  /// A replay of the ledger there.
+  State state() const;
   /// Writes a file that all hosts see.
   std::filesystem::path write(const std::string& name, const std::string& text) const;
 

@@ -6,8 +6,6 @@
 #include <set>
 
 #include "common/files.hpp"
-#include "coordinator/ledger.hpp"
-#include "coordinator/state.hpp"
 #include "tests/cluster/bed/bed.hpp"
 
 namespace regatta::test {
@@ -74,10 +72,9 @@ TEST_F(ByHand, TheExampleScriptsRunAsTheyAreAndAreImported) {
 
   const auto imported = shell({"sh", "-c", "set -e; for run in runs/*; do regatta import \"$run\"; done"}, folder);
   ASSERT_EQ(imported.exit_code, 0) << imported.text();
-  State state;
-  for (const auto& event : Ledger(home() / "ledger.db").events()) apply(state, event);
+  const State all = state();
   std::vector<std::string> rows;
-  for (const auto& [id, run] : state.runs) {
+  for (const auto& [id, run] : all.runs) {
     EXPECT_EQ(std::string(to_text(run.status)), "done") << run.configuration;
     std::set<std::string> hosts;
     for (const auto& place : run.attempts.at(0).start->ranks) hosts.insert(place.host);

@@ -2,8 +2,6 @@
 #include <gmock/gmock.h>
 
 #include "common/files.hpp"
-#include "coordinator/ledger.hpp"
-#include "coordinator/state.hpp"
 #include "jobs/staging.hpp"
 #include "tests/cluster/bed/bed.hpp"
 
@@ -34,11 +32,7 @@ class NodeData : public BedTest {
     const auto job = write("job.yaml", staged_job(stage, "run" + std::to_string(++runs_)));
     return regatta({"run", job, "--cluster", write("cluster.yaml", kDataCluster)});
   }
-  RunState latest() const {
-    State state;
-    for (const auto& event : Ledger(home() / "ledger.db").events()) apply(state, event);
-    return state.runs.rbegin()->second;
-  }
+  RunState latest() const { return state().runs.rbegin()->second; }
 
  private:
   int runs_ = 0;

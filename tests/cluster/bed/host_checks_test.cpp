@@ -1,12 +1,8 @@
 // What hosts cannot do is said before anything is launched on them: one clear message each, and the other rows run.
-#include <gmock/gmock.h>
-
 #include <fstream>
 #include <regex>
 
-#include "common/files.hpp"
-#include "coordinator/ledger.hpp"
-#include "tests/cluster/bed/bed.hpp"
+#include "tests/cluster/bed/ssh_bed.hpp"
 
 namespace regatta::test {
 namespace {
@@ -16,37 +12,21 @@ using testing::AnyOf;
 using testing::HasSubstr;
 using testing::Not;
 
-constexpr const char* kTwoRows = R"(name: tiny
-model: {kind: mlp, hidden: [32]}
-data: {format: synthetic, samples: 640, shape: [1, 28, 28], classes: 10}
-train: {batch: 64, optimizer: {kind: sgd, lr: 0.05}}
-stop: {epochs: 1}
-configurations:
-  - {name: with-two, pool: two, ranks: 2}
-  - {name: with-one, pool: one, ranks: 1}
-)";
-constexpr const char* kPools = R"(pools:
-  two: {launcher: ssh, nodes: 2, cores_per_node: 1, hosts: [n1, n2], ssh_config: ssh/config, price: {usd_per_node_hour: 0.1}}
-  one: {launcher: ssh, nodes: 1, cores_per_node: 1, hosts: [n1], ssh_config: ssh/config, price: {usd_per_node_hour: 0.1}}
-)";
+const std::string kTwoRows = job_of_rows(
+    "  - {name: with-two, pool: two, ranks: 2}\n"
+    "  - {name: with-one, pool: one, ranks: 1}\n");
+const std::string kPools = ssh_pool("two", 2, "[n1, n2]") + ssh_pool("one", 1, "[n1]");
 
-class HostsAsked : public BedTest {
+class HostsAsked : public TwoHosts {
  protected:
-  HostsAsked() : BedTest({.hosts = 2}) {}
-
   ProcessResult run_job(const std::vector<std::string>& more = {}, const std::string& job_text = kTwoRows,
                         const std::string& pools = kPools) const {
-    std::vector<std::string> arguments = {"run", write("job.yaml", job_text), "--cluster",
-                                          write("cluster.yaml", pools)};
-    arguments.insert(arguments.end(), more.begin(), more.end());
-    return regatta(arguments);
+    return regatta(run_arguments(job_text, pools, more));
   }
 
   std::vector<RunState> runs() const {
-    State state;
-    for (const auto& event : Ledger(home() / "ledger.db").events()) apply(state, event);
     std::vector<RunState> found;
-    for (const auto& [id, run] : state.runs) found.push_back(run);
+    for (const auto& [id, run] : state().runs) found.push_back(run);
     return found;
   }
 
@@ -113,7 +93,7 @@ TEST_F(HostsAsked, DataMissingOnOneHost) {
   const auto text = write("data/text.txt", std::string(20000, 'a') + std::string(20000, 'b'));
   bed().act("hide", "n2", {text.parent_path()});
   const std::string job = std::regex_replace(
-      std::string(kTwoRows), std::regex("model:.*\ndata:.*"),
+      kTwoRows, std::regex("model:.*\ndata:.*"),
       "model: {kind: lstm, hidden_size: 8, layers: 1, embedding: 8}\ndata: {format: text, path: " + text.string() +
           ", length: 16}");
   const auto result = run_job({"--only", "with-two"}, job);
@@ -152,10 +132,8 @@ TEST_F(HostsAsked, TheNetworkIsChosenAndSaid) {
   EXPECT_THAT(dry.out, AllOf(HasSubstr("--mca btl_tcp_if_include 10.99.0.0/24"),
                              HasSubstr("--mca oob_tcp_if_include 10.99.0.0/24")));
   EXPECT_FALSE(fs::exists(home())) << "a dry run writes nothing";
-  std::string pools = kPools;
-  for (auto at = pools.find("ssh/config"); at != std::string::npos; at = pools.find("ssh/config", at + 30))
-    pools.insert(at + 10, ", interface: ib0");
-  const auto refused = run_job({"--dry-run"}, kTwoRows, pools);
+  const auto refused =
+      run_job({"--dry-run"}, kTwoRows, ssh_pool("two", 2, "[n1, n2]", ", interface: ib0") + ssh_pool("one", 1, "[n1]"));
   EXPECT_THAT(refused.out, AllOf(HasSubstr("host n1: no interface \"ib0\""), HasSubstr("e0 10.99.0.2/24")));
 }
 

@@ -75,11 +75,6 @@ class SlurmTest : public BedTest {
     return jobs.empty() ? "" : jobs.front().id;
   }
 
-  State state() const {
-    State all;
-    for (const auto& event : Ledger(home() / "ledger.db").events()) apply(all, event);
-    return all;
-  }
   RunState only_run() const {
     const State all = state();
     EXPECT_EQ(all.runs.size(), 1U);

@@ -4,8 +4,6 @@
 #include <chrono>
 
 #include "common/files.hpp"
-#include "coordinator/ledger.hpp"
-#include "coordinator/state.hpp"
 #include "tests/cluster/bed/bed.hpp"
 
 namespace regatta::test {
@@ -59,9 +57,7 @@ class Waits : public BedTest {
   std::string shown() {
     const auto ended = run_->wait(std::chrono::seconds(90));
     EXPECT_NE(ended.exit_code, 0) << ended.text();
-    State state;
-    for (const auto& event : Ledger(home() / "ledger.db").events()) apply(state, event);
-    return regatta({"show", state.runs.begin()->first}).out;
+    return regatta({"show", state().runs.begin()->first}).out;
   }
 
   std::unique_ptr<Process> run_;
