@@ -8,9 +8,9 @@
 #include <sstream>
 #include <string_view>
 
-#include "cluster/ssh.hpp"
 #include "common/ipv4.hpp"
 #include "common/printable.hpp"
+#include "common/shell.hpp"
 
 namespace regatta {
 

@@ -16,8 +16,8 @@
 #include <string_view>
 
 #include "cluster/launcher.hpp"
-#include "cluster/ssh.hpp"
 #include "common/error.hpp"
+#include "common/shell.hpp"
 
 namespace regatta {
 

@@ -13,11 +13,11 @@
 
 #include "cluster/launcher.hpp"
 #include "cluster/scratch.hpp"
-#include "cluster/ssh.hpp"
 #include "common/error.hpp"
 #include "common/files.hpp"
 #include "common/hash.hpp"
 #include "common/printable.hpp"
+#include "common/shell.hpp"
 
 namespace regatta {
 

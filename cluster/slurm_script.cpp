@@ -7,11 +7,10 @@
 
 #include <algorithm>
 #include <array>
-#include <cctype>
 #include <string_view>
 
-#include "cluster/ssh.hpp"
 #include "common/error.hpp"
+#include "common/shell.hpp"
 
 namespace regatta {
 
@@ -26,16 +25,6 @@ std::string sbatch_quoted(const std::string& path) {
     text += letter;
   }
   return text + "\"";
-}
-
-/// Quoted where it has to be: people read the script.
-std::string readable(const std::string& argument) {
-  const auto plain = [](char c) {
-    return std::isalnum(static_cast<unsigned char>(c)) != 0 ||
-           std::string_view("/._-=:,+@").find(c) != std::string_view::npos;
-  };
-  const bool as_it_is = !argument.empty() && std::all_of(argument.begin(), argument.end(), plain);
-  return as_it_is ? argument : shell_quoted(argument);
 }
 
 int most_on_a_node(const LaunchRequest& request) {
@@ -102,15 +91,15 @@ std::string slurm_script(const PoolSpec& pool, const LaunchRequest& request) {
       "\n"
       "# Started again by Slurm, or given up meanwhile: what the first start wrote stays as it is.\n";
   script += fmt::format("if [ \"${{SLURM_RESTART_COUNT:-0}}\" -gt 0 ] || [ -e {} ]; then exit 11; fi\n\n",
-                        readable((attempt / kGivenUp).string()));
+                        shell_readable((attempt / kGivenUp).string()));
   script += "export REGATTA_HELD_SINCE=$(date +%s)  # what was spent in the queue is not billed\n";
-  if (!pool.interface.empty()) script += "export OMPI_MCA_btl_tcp_if_include=" + readable(pool.interface) + "\n";
+  if (!pool.interface.empty()) script += "export OMPI_MCA_btl_tcp_if_include=" + shell_readable(pool.interface) + "\n";
   if (request.contended) script += "export OMPI_MCA_mpi_yield_when_idle=1\n";
   script += "exec";
   for (const auto& argument : srun_command(request)) {
     const bool new_line = argument.starts_with("/") || argument == "--plan" || argument == "--run-dir";
     script += new_line && argument != request.plan && argument != request.run_dir ? " \\\n  " : " ";
-    script += readable(argument);
+    script += shell_readable(argument);
   }
   return script + "\n";
 }

@@ -1,7 +1,6 @@
 #include "cluster/ssh.hpp"
 
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 
 #include <array>
 #include <cctype>
@@ -72,18 +71,6 @@ std::string ssh_trouble(const PoolSpec& pool, const std::string& host, const std
                          fmt::format(fmt::runtime(advice), host, config));
   return fmt::format("host {}: ssh failed: {}\n  try: ssh {}{} true", host, said.empty() ? "it said nothing" : said,
                      config, host);
-}
-
-std::string shell_quoted(const std::string& argument) {
-  std::string text = "'";
-  for (const char letter : argument) text += letter == '\'' ? std::string("'\\''") : std::string(1, letter);
-  return text + "'";
-}
-
-std::string shell_quoted(const std::vector<std::string>& argv) {
-  std::string text;
-  for (const auto& argument : argv) text += (text.empty() ? "" : " ") + shell_quoted(argument);
-  return text;
 }
 
 }  // namespace regatta

@@ -16,8 +16,4 @@ std::vector<std::string> ssh_program(const PoolSpec& pool);
 /// ssh's own words, where it could not reach `host`, as one message that says what to do. `text`: what it printed.
 std::string ssh_trouble(const PoolSpec& pool, const std::string& host, const std::string& text);
 
-/// One argument, or the arguments of a command, quoted for any shell of a user's.
-std::string shell_quoted(const std::string& argument);
-std::string shell_quoted(const std::vector<std::string>& argv);
-
 }  // namespace regatta

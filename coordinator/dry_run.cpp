@@ -5,6 +5,7 @@
 
 #include "cluster/bill.hpp"
 #include "common/printable.hpp"
+#include "common/shell.hpp"
 #include "coordinator/choice_words.hpp"
 #include "coordinator/supervisor.hpp"
 #include "jobs/shares.hpp"
@@ -76,7 +77,7 @@ std::string sketch_text(const Sketch& sketch, const PlannedRow& row) {
   text += fmt::format("  price   ${} an hour, {}, by {}: {}{}\n", to_decimal(sketch.hourly), to_text(row.price.kind),
                       to_text(row.price.billing), printable(row.price.source),
                       row.price.date.empty() ? "" : ", " + printable(row.price.date));
-  return text + fmt::format("  command {}\n", fmt::join(sketch.argv, " "));
+  return text + "  command " + shell_command(sketch.argv) + "\n";
 }
 
 }  // namespace

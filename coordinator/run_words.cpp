@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "common/printable.hpp"
+#include "common/shell.hpp"
 #include "coordinator/choice_words.hpp"
 #include "coordinator/figures.hpp"
 #include "coordinator/run_bill.hpp"
@@ -159,7 +160,7 @@ std::string attempt_page(const RunState& run, const AttemptState& attempt, bool 
   std::vector<const record::Epoch*> epochs;
   for (const auto& epoch : attempt.epochs) epochs.push_back(&epoch);
   text += field("stragglers", straggler_sentence(epochs, run.price, holding_of(run)));
-  text += field("command", fmt::format("{}", fmt::join(attempt.argv, " ")));
+  text += field("command", shell_command(attempt.argv));
   if (attempt.start) {
     text += field("staged", staged_words(attempt.start->staged));
     for (const auto& warning : attempt.start->warnings) text += field("warning", warning);

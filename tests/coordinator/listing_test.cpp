@@ -182,5 +182,12 @@ TEST(ShowPage, TellsARunsStory) {
   EXPECT_THAT(to_page(state.comparisons.begin()->second, state, false), HasSubstr("regatta compare 01JZC1"));
 }
 
+TEST(ShowPage, HasACommandThatCanBePasted) {
+  RunState run = sample_state().runs.at("01JZR1AAAAAAAAAAAAAAAAAAAA");
+  run.attempts.at(0).argv = {"mpirun", "--mca", "plm_rsh_agent", "ssh -F /c", "/a b/regatta-worker", "two\nlines"};
+  EXPECT_THAT(to_page(run, false), HasSubstr("command        mpirun --mca plm_rsh_agent 'ssh -F /c' "
+                                             "'/a b/regatta-worker' $'two\\012lines'\n"));
+}
+
 }  // namespace
 }  // namespace regatta::test

@@ -2,6 +2,7 @@
 #include <fstream>
 #include <regex>
 
+#include "common/json.hpp"
 #include "tests/cluster/bed/ssh_bed.hpp"
 
 namespace regatta::test {
@@ -135,6 +136,20 @@ TEST_F(HostsAsked, TheNetworkIsChosenAndSaid) {
   const auto refused =
       run_job({"--dry-run"}, kTwoRows, ssh_pool("two", 2, "[n1, n2]", ", interface: ib0") + ssh_pool("one", 1, "[n1]"));
   EXPECT_THAT(refused.out, AllOf(HasSubstr("host n1: no interface \"ib0\""), HasSubstr("e0 10.99.0.2/24")));
+}
+
+TEST_F(HostsAsked, TheCommandsThatAreShownCanBePasted) {
+  const Json rows =
+      parse_json(run_job({"--only", "with-two", "--dry-run", "--json"}).out, "--json").at("configurations");
+  const std::string shown = run_job({"--only", "with-two", "--dry-run"}).out;
+  const std::string mark = "  command ";
+  const auto at = shown.find(mark);
+  ASSERT_NE(at, std::string::npos) << shown;
+  const std::string line = shown.substr(at + mark.size(), shown.find('\n', at) - at - mark.size());
+  std::string expected;
+  for (const auto& argument : rows.at(0).at("argv")) expected += "[" + argument.get<std::string>() + "]";
+  EXPECT_THAT(expected, HasSubstr("[ssh -F ")) << "an argument with spaces, at least";
+  EXPECT_EQ(run({"sh", "-c", "printf '[%s]' " + line}).out, expected) << line;
 }
 
 }  // namespace
