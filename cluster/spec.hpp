@@ -1,6 +1,7 @@
 #pragma once
 // What a cluster file says, as plain values; SCHEMA.md in jobs/ is the reference for both files.
 
+#include <cstdint>
 #include <filesystem>
 #include <optional>
 #include <string>
@@ -25,9 +26,11 @@ struct OwnerPrice {
 
 /// What asking an ssh pool's hosts has found before a launch; not in the file.
 struct HostsFound {
-  std::string ranks_network;     ///< that all hosts share: an interface's name or CIDR; empty: Open MPI's choice
-  std::string daemons_network;   ///< likewise, of this host too
-  std::filesystem::path worker;  ///< where --push has put it; empty: where it is here
+  std::string ranks_network;         ///< that all hosts share: an interface's name or CIDR; empty: Open MPI's choice
+  std::string daemons_network;       ///< likewise, of this host too
+  std::filesystem::path worker;      ///< where --push has put it, or would; empty: where it is here
+  std::vector<std::string> lacking;  ///< of a dry run: hosts to which --push would copy it
+  std::int64_t push_bytes = 0;       ///< to each of them
 };
 
 struct PoolSpec {

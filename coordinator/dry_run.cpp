@@ -57,6 +57,16 @@ std::string ranks_text(const Placement& place) {
          counted(place.threads, "thread");
 }
 
+/// The installed tree of a worker in its bin/.
+std::filesystem::path tree_of(const HostsFound& found) {
+  return found.worker.parent_path().parent_path();
+}
+
+Json push_json(const HostsFound& found) {
+  if (found.lacking.empty()) return nullptr;
+  return {{"folder", tree_of(found).string()}, {"hosts", found.lacking}, {"bytes", found.push_bytes}};
+}
+
 std::string sketch_text(const Sketch& sketch, const PlannedRow& row) {
   const Placement& place = sketch.plan.placement;
   std::string text = fmt::format("{}: pool {}, {}, {}, {}{}\n", place.configuration, place.pool, to_text(place.backend),
@@ -77,6 +87,9 @@ std::string sketch_text(const Sketch& sketch, const PlannedRow& row) {
   text += fmt::format("  price   ${} an hour, {}, by {}: {}{}\n", to_decimal(sketch.hourly), to_text(row.price.kind),
                       to_text(row.price.billing), printable(row.price.source),
                       row.price.date.empty() ? "" : ", " + printable(row.price.date));
+  if (const HostsFound& found = row.pool.found; !found.lacking.empty())
+    text += fmt::format("  push    {:.0f} MB to {} on {}\n", static_cast<double>(found.push_bytes) / 1e6,
+                        printable(tree_of(found).string()), fmt::join(found.lacking, ", "));
   return text + "  command " + shell_command(sketch.argv) + "\n";
 }
 
@@ -108,6 +121,7 @@ Json dry_run_json(const Preparation& preparation, const std::filesystem::path& h
                     {"ways_to_try", ways},
                     {"refused", row.refused.empty() ? Json(nullptr) : Json(row.refused)},
                     {"argv", sketch.argv},
+                    {"push", push_json(row.pool.found)},
                     {"batch_shares", sketch.batch_shares},
                     {"cost_usd_per_hour", to_decimal(sketch.hourly)},
                     {"plan", to_json(sketch.plan)}});

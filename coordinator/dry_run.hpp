@@ -11,8 +11,8 @@ namespace regatta {
 /// Every configuration once; run folders show as HOME/runs/RUN-ID, because ids are made when runs are.
 std::string dry_run_text(const Preparation& preparation, const std::filesystem::path& home,
                          const std::filesystem::path& worker);
-/// {job, job_id, dataset, repeats, configurations: [{configuration, pool, ways_to_try, argv, batch_shares,
-/// cost_usd_per_hour, plan}]}
+/// {job, job_id, dataset, repeats, configurations: [{configuration, pool, ways_to_try, refused|null, argv,
+/// push: {folder, hosts, bytes}|null, batch_shares, cost_usd_per_hour, plan}]}
 Json dry_run_json(const Preparation& preparation, const std::filesystem::path& home,
                   const std::filesystem::path& worker);
 

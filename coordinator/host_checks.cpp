@@ -67,6 +67,18 @@ std::vector<HostAnswer> answers_for(const std::vector<std::string>& hosts, const
   return found;
 }
 
+bool is_among(const std::vector<std::string>& hosts, const std::string& host) {
+  return std::find(hosts.begin(), hosts.end(), host) != hosts.end();
+}
+
+/// As it will be when --push has copied the tree there.
+HostAnswer with_worker(HostAnswer answer, const HostNeeds& needs) {
+  answer.worker_missing = answer.worker_blocked = false;
+  answer.missing_libraries.clear();
+  answer.worker_version = needs.worker_version;
+  return answer;
+}
+
 class HostChecks {
  public:
   HostChecks(Preparation& preparation, const HostCheckParts& parts) : preparation_(preparation), parts_(parts) {}
@@ -96,14 +108,17 @@ class HostChecks {
     }
     HostNeeds needs = needs_;
     PushOutcome pushed;
-    if (parts_.push && parts_.starts) {
-      pushed = push_tree(pool, hosts, parts_.worker, parts_.keep_waiting);
+    if (parts_.push) {
+      const PushMode mode = parts_.starts ? PushMode::kCopy : PushMode::kLook;
+      pushed = push_tree(pool, hosts, parts_.worker, mode, parts_.keep_waiting);
       if (!pushed.said.empty()) parts_.display.note(pushed.said);
       if (!pushed.worker.empty()) needs.worker = pushed.worker.string();
     }
-    const auto answers =
+    auto answers =
         ask_hosts(pool, hosts, {.worker = needs.worker, .token = token_ ? token_->path() : fs::path(), .data = data},
                   parts_.keep_waiting);
+    for (HostAnswer& answer : answers)
+      if (is_among(pushed.lacking, answer.host)) answer = with_worker(std::move(answer), needs);
     for (PlannedRow* row : rows) judge(*row, answers_for(hosts_of(*row), answers), needs, pushed);
   }
 
@@ -118,7 +133,12 @@ class HostChecks {
     if (!row.refused.empty()) return;
     const NetworkChoice choice = choose_network(row.pool.interface, answers, own_addresses());
     row.refused = choice.refused;
-    row.pool.found = {.ranks_network = choice.ranks, .daemons_network = choice.daemons, .worker = pushed.worker};
+    row.pool.found = {.ranks_network = choice.ranks,
+                      .daemons_network = choice.daemons,
+                      .worker = pushed.worker,
+                      .push_bytes = pushed.tree_bytes};
+    for (const auto& answer : answers)
+      if (is_among(pushed.lacking, answer.host)) row.pool.found.lacking.push_back(answer.host);
     if (!row.refused.empty()) return;
     const std::string& name = row.configuration.name;
     parts_.display.note(

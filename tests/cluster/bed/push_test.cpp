@@ -1,9 +1,6 @@
 // `regatta run --push`: an installed tree on its way to hosts that see neither it nor the clone.
-#include <gmock/gmock.h>
-
-#include "common/files.hpp"
-#include "coordinator/ledger.hpp"
-#include "tests/cluster/bed/bed.hpp"
+#include "common/json.hpp"
+#include "tests/cluster/bed/ssh_bed.hpp"
 
 namespace regatta::test {
 namespace {
@@ -13,58 +10,62 @@ using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::Not;
 
-constexpr const char* kPushedJob = R"(name: tiny
-model: {kind: mlp, hidden: [32]}
-data: {format: synthetic, samples: 640, shape: [1, 28, 28], classes: 10}
-train: {batch: 64, optimizer: {kind: sgd, lr: 0.05}}
-stop: {epochs: 1}
-configurations:
-  - {name: two-hosts, pool: hosts, ranks: 2}
-)";
-constexpr const char* kPushCluster =
-    "pools:\n  hosts: {launcher: ssh, nodes: 2, cores_per_node: 1, hosts: [n1, n2], ssh_config: ssh/config, push_to: "
-    "/tmp/regatta, price: {usd_per_node_hour: 0.1}}\n";
+const std::string kPushedJob = job_of_rows("  - {name: two-hosts, pool: hosts, ranks: 2}\n");
+const std::string kPushPool = ssh_pool("hosts", 2, "[n1, n2]", ", push_to: /tmp/regatta");
 
-class Push : public BedTest {
+class Push : public TwoHosts {
  protected:
-  Push() : BedTest({.hosts = 2}) {}
-
   /// As `./dev install` makes it.
   fs::path install() const {
     fs::path tree = bed_folder() / "tree";
     const auto made = run({"cmake", "--install", REGATTA_BUILD_DIR, "--prefix", tree, "--strip"});
     EXPECT_EQ(made.exit_code, 0) << made.text();
-    const auto manifest =
-        run({"sh", "-c", "find . -type f ! -name MANIFEST -print0 | sort -z | xargs -0 sha256sum >MANIFEST"},
-            {.folder = tree});
+    const auto manifest = run({REGATTA_SOURCE_DIR "/cmake/manifest.sh", tree});
     EXPECT_EQ(manifest.exit_code, 0) << manifest.text();
     return tree;
   }
   fs::path bed_folder() const { return home().parent_path(); }
+  /// The hosts see neither it nor the clone.
+  void hide(const fs::path& tree) {
+    for (const char* host : {"n1", "n2"})
+      for (const auto& folder :
+           {fs::path(REGATTA_TORCH_SITE), fs::path(REGATTA_BUILD_DIR), fs::path(REGATTA_SOURCE_DIR), tree})
+        bed().act("hide", host, {folder});
+    ASSERT_NE(bed().run_on("n1", {tree / "bin/regatta-worker", "--version"}).exit_code, 0) << "it is still there";
+  }
 
-  ProcessResult push_from(const fs::path& program) {
-    const auto job = write("job.yaml", kPushedJob), cluster = write("cluster.yaml", kPushCluster);
-    return run(bed().on("n0", {program, "run", job, "--cluster", cluster, "--push", "--home", home()}),
-               {.environment = {{"NO_COLOR", "1"}, {"REGATTA_SLOTS", bed_folder() / "slots"}}},
+  ProcessResult push_from(const fs::path& program, const std::vector<std::string>& more = {}) {
+    std::vector<std::string> argv = run_arguments(kPushedJob, kPushPool, {"--push", "--home", home()});
+    argv.insert(argv.begin(), program);
+    argv.insert(argv.end(), more.begin(), more.end());
+    return run(bed().on("n0", argv), {.environment = {{"NO_COLOR", "1"}, {"REGATTA_SLOTS", bed_folder() / "slots"}}},
                std::chrono::seconds(120));
+  }
+  /// The hosts to which a dry run would copy.
+  Json lacking(const fs::path& program) {
+    const auto result = push_from(program, {"--dry-run", "--json"});
+    EXPECT_EQ(result.exit_code, 0) << result.text();
+    const Json push = parse_json(result.out, "--json").at("configurations").at(0).at("push");
+    return push.is_null() ? Json::array() : push.at("hosts");
+  }
+  /// A script on a host, in the folder of its only tree.
+  std::string in_tree(const std::string& host, const std::string& script) {
+    const auto result = bed().run_on(host, {"sh", "-ec", "cd /tmp/regatta/trees/*\n" + script});
+    EXPECT_EQ(result.exit_code, 0) << result.text();
+    return result.out;
   }
 };
 
 TEST_F(Push, TheTreeRunsWhereNeitherItNorTheCloneIs) {
   const auto tree = install();
-  for (const char* host : {"n1", "n2"})
-    for (const auto& folder :
-         {fs::path(REGATTA_TORCH_SITE), fs::path(REGATTA_BUILD_DIR), fs::path(REGATTA_SOURCE_DIR), tree})
-      bed().act("hide", host, {folder});
-  ASSERT_NE(bed().run_on("n1", {tree / "bin/regatta-worker", "--version"}).exit_code, 0) << "the tree is still there";
+  hide(tree);
 
   const auto first = push_from(tree / "bin/regatta");
   ASSERT_EQ(first.exit_code, 0) << first.text();
   EXPECT_THAT(first.err, AllOf(HasSubstr("--push: copied "), HasSubstr(" on n1, n2 in ")));
-  State state;
-  for (const auto& event : Ledger(home() / "ledger.db").events()) apply(state, event);
+  const State all = state();
   std::vector<std::string> hosts;
-  for (const auto& place : state.runs.begin()->second.attempts.at(0).start->ranks) hosts.push_back(place.host);
+  for (const auto& place : all.runs.begin()->second.attempts.at(0).start->ranks) hosts.push_back(place.host);
   EXPECT_THAT(hosts, ElementsAre("n1", "n2"));
 
   const auto linked = bed().run_on("n1", {"sh", "-c", "ldd /tmp/regatta/trees/*/bin/regatta-worker"});
@@ -75,6 +76,66 @@ TEST_F(Push, TheTreeRunsWhereNeitherItNorTheCloneIs) {
   const auto second = push_from(tree / "bin/regatta");
   EXPECT_EQ(second.exit_code, 0) << second.text();
   EXPECT_THAT(second.err, HasSubstr("--push: all hosts have this tree"));
+}
+
+TEST_F(Push, ATreeThatWasDamagedOnAHostIsFoundAndCopiedAnew) {
+  const auto tree = install();
+  hide(tree);
+  const fs::path program = tree / "bin/regatta";
+  ASSERT_EQ(push_from(program).exit_code, 0);
+
+  in_tree("n1", "rm lib/libc10.so");
+  in_tree(
+      "n2",  // same size, same time of change
+      "cp -p bin/regatta-worker /tmp/before; printf x | dd of=bin/regatta-worker bs=1 seek=5000 conv=notrunc; touch "
+      "-r /tmp/before bin/regatta-worker");
+  const auto repaired = push_from(program);
+  EXPECT_EQ(repaired.exit_code, 0) << repaired.text();
+  EXPECT_THAT(repaired.err, AllOf(HasSubstr(" on n1, n2 in "), HasSubstr("the one that n1, n2 had was damaged")));
+  for (const char* host : {"n1", "n2"}) {
+    EXPECT_EQ(in_tree(host, "sha256sum --quiet -c MANIFEST"), "") << host;
+    EXPECT_EQ(bed().run_on(host, {"sh", "-c", "ls /tmp/regatta/trees | wc -l"}).out, "1\n") << "parts are left";
+  }
+
+  in_tree("n1", "cp -p MANIFEST /tmp/before; truncate -s 0 MANIFEST");
+  in_tree("n2", "touch lib/libc10.so");
+  EXPECT_EQ(lacking(program), Json::array({"n1"})) << "a file's date is no damage";
+  in_tree("n1", "cp -p /tmp/before MANIFEST; truncate -s 1000 lib/libtorch_cpu.so");
+  in_tree("n2", "find lib -type l | head -n 1 | xargs rm");
+  EXPECT_EQ(lacking(program), Json::array({"n1", "n2"})) << "a library is looked for by the name of its link";
+}
+
+TEST_F(Push, ATreeThatIsDamagedHereIsNotCopied) {
+  const auto tree = install();
+  hide(tree);
+  fs::resize_file(tree / "lib/libc10.so", 1000);
+  fs::remove(tree / "share/regatta/LICENSE");
+  for (const std::vector<std::string>& more : {std::vector<std::string>{}, {"--dry-run"}}) {
+    const auto result = push_from(tree / "bin/regatta", more);
+    EXPECT_EQ(result.exit_code, 1) << result.text();
+    EXPECT_THAT(result.err, AllOf(HasSubstr("the tree " + tree.string() + " on this host is damaged"),
+                                  HasSubstr("./lib/libc10.so, ./share/regatta/LICENSE"), HasSubstr("./dev install"),
+                                  Not(HasSubstr("host n1")), Not(HasSubstr("room"))));
+  }
+  EXPECT_NE(bed().run_on("n1", {"ls", "/tmp/regatta"}).exit_code, 0) << "something was copied";
+}
+
+TEST_F(Push, ADryRunSaysWhatWouldBeCopiedWhere) {
+  const auto tree = install();
+  hide(tree);
+  const auto dry = push_from(tree / "bin/regatta", {"--dry-run"});
+  EXPECT_EQ(dry.exit_code, 0) << dry.text();
+  EXPECT_THAT(dry.out,
+              AllOf(testing::ContainsRegex("  push    [1-9][0-9]+ MB to /tmp/regatta/trees/[0-9a-f]+ on n1, n2\n"),
+                    testing::ContainsRegex("  command mpirun .*/tmp/regatta/trees/[0-9a-f]+/bin/regatta-worker"),
+                    Not(HasSubstr("refused")), Not(HasSubstr(tree.string()))));
+  for (const char* host : {"n1", "n2"})
+    EXPECT_NE(bed().run_on(host, {"ls", "/tmp/regatta"}).exit_code, 0) << "a dry run writes nothing";
+  EXPECT_FALSE(fs::exists(home()));
+
+  ASSERT_EQ(bed().run_on("n2", {"mount", "--bind", "/dev/null", "/usr/bin/orted"}).exit_code, 0);
+  EXPECT_THAT(push_from(tree / "bin/regatta", {"--dry-run"}).out, HasSubstr("refused host n2: no orted"))
+      << "what is missing beside the tree is said all the same";
 }
 
 TEST_F(Push, NeedsAnInstalledTree) {
