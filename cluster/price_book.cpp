@@ -19,10 +19,12 @@ void read_instance(YamlMap& map, Instance& instance) {
   map.integer("vcpus", instance.vcpus).required("write vcpus: 2, for example").at_least(1).at_most(65'536);
   map.number("memory_gib", instance.memory_gib).required("write memory_gib: 4, for example").above(0);
   map.text("accelerator", instance.accelerator);
-  map.integer("accelerators", instance.accelerators)
-      .at_least(0)
-      .at_most(1'024)
-      .only(map.written("accelerator"), "accelerator: NAME");
+  const bool accelerated = map.written("accelerator");
+  YamlField accelerators = map.integer("accelerators", instance.accelerators)
+                               .at_least(accelerated ? 1 : 0)
+                               .at_most(1'024)
+                               .only(accelerated, "accelerator: NAME");
+  if (accelerated) accelerators.required("write accelerators: 8, for example: how many of them it has");
   map.usd("usd_per_hour", instance.price.usd_per_node_hour)
       .required("write usd_per_hour: 0.08925, for example")
       .at_least(0)

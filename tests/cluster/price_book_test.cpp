@@ -103,6 +103,20 @@ TEST(PriceBook, FindingsComeAllAtOnce) {
   }
 }
 
+TEST(PriceBook, AcceleratorsAreCounted) {
+  for (const std::string count : {"", ", accelerators: 0"}) {
+    const std::string text = std::string(kSmall) +
+                             "  - {provider: P, name: new, vcpus: 1, memory_gib: 4, usd_per_hour: 1, accelerator: X1" +
+                             count + "}\n";
+    try {
+      read_price_book(text, "prices.yaml");
+      FAIL() << "a price would be divided by none: " << count;
+    } catch (const ConfigError& error) {
+      EXPECT_THAT(error.what(), testing::HasSubstr("instances[3].accelerators"));
+    }
+  }
+}
+
 TEST(PriceBook, TheEnvironmentNamesAnotherFile) {
   const TemporaryFolder folder;
   const auto with = [](const std::string& path) {
