@@ -16,15 +16,21 @@ namespace regatta {
 
 namespace {
 
-/// As sbatch reads an #SBATCH line: in double quotes, and without its patterns (%j).
+/// As sbatch reads an #SBATCH line: in double quotes.
 std::string sbatch_quoted(const std::string& path) {
   std::string text = "\"";
   for (const char letter : path) {
     if (letter == '"' || letter == '\\') text += '\\';
-    if (letter == '%') text += '%';
     text += letter;
   }
   return text + "\"";
+}
+
+/// What has no patterns (%j) where sbatch looks for them: in --output, not in --chdir.
+std::string without_patterns(const std::string& path) {
+  std::string text;
+  for (const char letter : path) text += letter == '%' ? std::string("%%") : std::string(1, letter);
+  return text;
 }
 
 int most_on_a_node(const LaunchRequest& request) {
@@ -84,7 +90,7 @@ std::string slurm_script(const PoolSpec& pool, const LaunchRequest& request) {
     option("gres", pool.gres.empty() ? fmt::format("gpu:{}", request.gpus_on_node) : pool.gres);
   for (const auto& more : pool.extra) script += "#SBATCH " + more + "\n";
   option("chdir", sbatch_quoted(request.run_dir.string()));
-  option("output", sbatch_quoted((attempt / "launch.log").string()));
+  option("output", sbatch_quoted(without_patterns((attempt / "launch.log").string())));
   script +=
       "#SBATCH --open-mode=append\n"
       "#SBATCH --requeue\n"

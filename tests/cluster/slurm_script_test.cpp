@@ -10,6 +10,7 @@
 namespace regatta::test {
 namespace {
 
+using testing::AllOf;
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::Not;
@@ -116,7 +117,11 @@ TEST(SlurmScript, APathIsOneLine) {
   odd.run_dir = "/home/a\n#SBATCH --uid=0";
   EXPECT_THROW(slurm_script({.launcher = LauncherKind::kSlurm}, odd), ConfigError);
   odd.run_dir = "/home/100%j \"q\"";
-  EXPECT_THAT(slurm_script({.launcher = LauncherKind::kSlurm}, odd), HasSubstr("--chdir=\"/home/100%%j \\\"q\\\"\""));
+  odd.plan = "/home/100%j/attempt-1/plan.json";
+  EXPECT_THAT(slurm_script({.launcher = LauncherKind::kSlurm}, odd),
+              AllOf(HasSubstr("--chdir=\"/home/100%j \\\"q\\\"\""),
+                    HasSubstr("--output=\"/home/100%%j/attempt-1/launch.log\"")))
+      << "sbatch looks for patterns in one of them";
 }
 
 TEST(SlurmEnvironment, KeepsWhatASiteSetsAndDropsWhatChangesAJob) {
