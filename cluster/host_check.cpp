@@ -18,6 +18,10 @@ namespace {
 
 constexpr std::string_view kMark = "regatta:";
 
+bool is_loopback(const Ipv4Network& network) {
+  return Ipv4Network{0x7F000000, 8}.holds(network.address);
+}
+
 /// The interface with an address that `matches`; null: none.
 template <class Matches>
 const HostAddress* find_address(const std::vector<HostAddress>& addresses, Matches matches) {
@@ -46,7 +50,8 @@ NetworkChoice choose_wanted(const std::string& wanted, const std::vector<HostAns
   NetworkChoice choice{.ranks = wanted, .words = wanted + ", as the cluster file says"};
   for (const auto& host : hosts) {
     const HostAddress* const found = find(host.addresses);
-    if (found != nullptr && hosts.size() > 1 && found->network.starts_with("127.")) {
+    const auto own = found == nullptr ? std::nullopt : parse_ipv4_network(found->network);
+    if (own && hosts.size() > 1 && is_loopback(*own)) {
       choice.refused = fmt::format("interface {} reaches each host alone\n  write one on which all hosts meet", wanted);
       return choice;
     }
@@ -69,7 +74,6 @@ std::string question_script(const HostQuestion& question) {
       "say() { printf 'regatta:%s %s\\n' \"$1\" \"$2\"; }\n"
       "say name \"$(uname -n)\"\n"
       "say connection \"$SSH_CONNECTION\"\n"
-      "say cache \"${XDG_CACHE_HOME:-$HOME/.cache}\"\n"
       "PATH=$PATH:/usr/sbin:/sbin ip -o -4 addr show up 2>/dev/null | while read -r n i f a rest; do say address \"$i "
       "$a\"; done\n"
       "if command -v orted >/dev/null 2>&1; then say orted yes; fi\n"
@@ -114,7 +118,6 @@ HostAnswer read_answer(const std::string& host, const std::string& text) {
       std::string port;
       words >> answer.asker >> port >> answer.address;
     }
-    if (key == "cache") answer.cache = value;
     if (key == "address") {
       HostAddress one;
       words >> one.interface >> one.network;
@@ -146,7 +149,7 @@ std::string host_refusal(const HostAnswer& answer, const HostNeeds& needs, bool 
   if (!answer.has_orted)
     say("no orted in the PATH that ssh gives to commands",
         "install Open MPI there (Debian: openmpi-bin), or add its folder to the PATH of shells that nobody looks at");
-  else if (!answer.mpi_version.empty() && answer.mpi_version != needs.mpi_version)
+  else if (!needs.mpi_version.empty() && !answer.mpi_version.empty() && answer.mpi_version != needs.mpi_version)
     say(fmt::format("another MPI (expected {}, found {})", needs.mpi_version, answer.mpi_version),
         "install the same version on all hosts");
   if (answer.worker_missing)
@@ -192,7 +195,7 @@ NetworkChoice choose_network(const std::string& wanted, const std::vector<HostAn
     common = network;
     interfaces.push_back(own->interface + " on " + host.host);
   }
-  if (!common) return {};
+  if (!common || (hosts.size() > 1 && is_loopback(*common))) return {};  // forwarded ports: they do not meet there
   NetworkChoice choice{.ranks = to_text(*common),
                        .words = fmt::format("{} ({})", to_text(*common), fmt::join(interfaces, ", "))};
   if (find_within(here, *common) != nullptr) choice.daemons = choice.ranks;

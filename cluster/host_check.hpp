@@ -38,7 +38,6 @@ struct HostAnswer {
   std::string token;                    ///< what it read there; empty: it does not see the file
   bool writes = false;                  ///< into the token's folder
   std::vector<std::string> unreadable;  ///< of the question's data
-  std::string cache;                    ///< where a user's files may lie that can be made again
 };
 
 /// `text`: what the script printed, among whatever else a login prints. An answer without its end has `trouble`.
@@ -46,7 +45,7 @@ HostAnswer read_answer(const std::string& host, const std::string& text);
 
 struct HostNeeds {
   std::string worker;                       ///< path, for messages
-  std::string worker_version, mpi_version;  ///< as here
+  std::string worker_version, mpi_version;  ///< as here; empty: not known
   std::string token;                        ///< what the file says; empty: not asked
   std::string runs;                         ///< the folder that it lies in
 };

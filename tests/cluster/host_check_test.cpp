@@ -97,6 +97,9 @@ TEST(HostRefusals, NameHostAndWhatIsMissing) {
   answer = good("n2");
   answer.mpi_version = "mpirun (Open MPI) 5.0.1";
   EXPECT_THAT(host_refusal(answer, kNeeds, false), HasSubstr("another MPI"));
+  HostNeeds unknown = kNeeds;
+  unknown.mpi_version.clear();
+  EXPECT_EQ(host_refusal(answer, unknown, false), "") << "it is this host that has none, which is said elsewhere";
   answer = good("n2");
   answer.has_orted = false;
   EXPECT_THAT(host_refusal(answer, kNeeds, false), HasSubstr("no orted"));
@@ -148,6 +151,10 @@ TEST(NetworkChoices, TheOneOnWhichAllHostsWereReached) {
 TEST(NetworkChoices, NoneWhereHostsDoNotMeet) {
   EXPECT_EQ(choose_network("", {good("n1"), good("n2", "10.1.0.3", "10.1.0.3/24")}, {}).ranks, "");
   EXPECT_EQ(choose_network("", {good("n1", "172.16.0.9")}, {}).ranks, "") << "reached through a translated address";
+  const auto forwarded = [](const std::string& host) { return good(host, "127.0.0.1"); };
+  EXPECT_EQ(choose_network("", {forwarded("n1"), forwarded("n2")}, {}).ranks, "")
+      << "each reached by a port of this host";
+  EXPECT_EQ(choose_network("", {forwarded("n1")}, {}).ranks, "127.0.0.0/8");
 }
 
 TEST(NetworkChoices, APersonsChoiceIsChecked) {
