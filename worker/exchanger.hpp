@@ -44,8 +44,8 @@ class Exchanger {
   virtual void bring_samples(std::int64_t /*own*/) {}
   /// Before the step's first forward. `global_samples` divides the summed gradients; `learning_rate` is this step's.
   virtual void begin_step(std::int64_t step, std::int64_t global_samples, double learning_rate) = 0;
-  /// Whether finish_step, and nothing before it, writes what the model computes with: once backward is over on all
-  /// ranks that share the memory. Then gradients may be there before their parameters were read for the last time.
+  /// True: what the model computes with is not written before backward is over on all ranks that share it, and it pays
+  /// to have gradients early: they may come before the last use of their parameters. False: they may not.
   virtual bool writes_after_backward() const { return false; }
   /// Before each forward of the step; `last`: no other one follows. Until then autograd adds gradients up.
   virtual void begin_pass(bool last) = 0;

@@ -55,7 +55,7 @@ class NodeExchanger final : public Exchanger {
         rank_(parts_.ranks.local_rank()),
         ranks_(parts_.ranks.local_size()),
         policy_(wait_policy(ranks_, static_cast<int>(::sysconf(_SC_NPROCESSORS_ONLN)))),
-        layout_(make_node_layout(sizes(), parts_.limits.first_bytes)),
+        layout_(agreed(make_node_layout(sizes(), parts_.limits.first_bytes))),
         segments_(layout_, parts_.ranks, options.numa_domain.value_or(numa_domain_here()), any_bf16()),
         boards_(segments_.boards().data()),
         sum_(parts_.ranks, parts_.watchdog, policy_),
@@ -66,7 +66,6 @@ class NodeExchanger final : public Exchanger {
             parts_.parameters, buckets_of_parameters(), parts_.clock,
             [this](std::size_t i, const at::Tensor& gradient) { publish(i, gradient); },
             [this](int bucket) { bucket_ready(bucket); }) {
-    agree_on_bucket_plan(layout_.hash, parts_.ranks);
     if (cluster) open_lanes(*cluster);
     REGATTA_ENSURE(lanes_ || ranks_ == parts_.ranks.world_size(), "all ranks on one host");
     parts_.ranks.node_barrier();  // from here on weights and boards are filled
@@ -193,6 +192,12 @@ class NodeExchanger final : public Exchanger {
       sizes.push_back({parameter.tensor.numel(), is_bf16(parameter, options_) ? 2 : bytes});
     }
     return sizes;
+  }
+
+  /// Before any rank writes into memory that another one has measured out.
+  NodeLayout agreed(NodeLayout layout) const {
+    agree_on_bucket_plan(layout.hash, parts_.ranks);
+    return layout;
   }
 
   std::vector<int> buckets_of_parameters() const {

@@ -39,7 +39,7 @@ class Exchange : public testing::TestWithParam<ExchangeWay> {
   void SetUp() override { make({}); }
 
   /// Anew, from zeros.
-  void make(std::optional<double> clip_norm) {
+  void make(std::optional<double> clip_norm, std::int64_t every = 1) {
     made_ = {};  // its hooks are on the parameters
     parameters_.clear();
     for (const std::vector<std::int64_t>& shape : {std::vector<std::int64_t>{3, 5}, {7}, {2, 2, 2}, {11}, {1}})
@@ -47,7 +47,9 @@ class Exchange : public testing::TestWithParam<ExchangeWay> {
     // 15 + 7 + 8 + 11 + 1 elements; limits that make three buckets of them on the wire, and five in shared memory.
     const auto element = static_cast<std::int64_t>(parameters_[0].tensor.element_size());
     limits_ = {.first_bytes = 12 * element, .other_bytes = 16 * element};
-    made_ = make_exchanger(GetParam(),
+    ExchangeWay way = GetParam();
+    way.every = every;
+    made_ = make_exchanger(way,
                            {.parameters = parameters_,
                             .limits = limits_,
                             .clip_norm = clip_norm,
@@ -124,21 +126,27 @@ TEST_P(Exchange, SumsOverRanksAndTakesTheMeanOnce) {
 }
 
 TEST_P(Exchange, BetweenNodesWeightsStayUntilBackwardEnds) {
-  const bool stays = exchanger_->writes_after_backward();
-  EXPECT_EQ(stays, std::string(exchanger_->name()) == "cluster" && ranks() > 1);
-  for (int repeat = 0; repeat < 3; ++repeat) {
-    const std::vector<at::Tensor> before = weights();
-    exchanger_->begin_step(++step_, kGlobalSamples, kRate);
-    exchanger_->begin_pass(true);
-    backward(1);
-    world().ranks.barrier();  // nobody has more to publish before it finishes the step
-    const std::vector<at::Tensor> after = weights();
-    for (std::size_t i = 0; stays && i < before.size(); ++i) EXPECT_TRUE(at::equal(before[i], after[i]));
-    world().ranks.barrier();
-    test::finish_and_settle(*exchanger_, {});
-    EXPECT_FALSE(at::equal(before[0], weights()[0]));
-    world().ranks.barrier();
-  }
+  for (const std::int64_t every : {1, 2})
+    for (const std::optional<double> clip_norm : {std::optional<double>(), std::optional(1e9)}) {
+      make(clip_norm, every);
+      const bool stay = exchanger_->writes_after_backward();
+      EXPECT_EQ(stay, std::string(exchanger_->name()) == "cluster");
+      if (!stay) return;
+      for (int repeat = 0; repeat < 3; ++repeat) {
+        const std::vector<at::Tensor> before = weights();
+        exchanger_->bring_samples(kGlobalSamples / ranks());
+        exchanger_->begin_step(++step_, kGlobalSamples, kRate);
+        exchanger_->begin_pass(true);
+        backward(1);
+        world().ranks.barrier();  // nobody has more to publish before it finishes the step
+        const std::vector<at::Tensor> after = weights();
+        for (std::size_t i = 0; i < before.size(); ++i) EXPECT_TRUE(at::equal(before[i], after[i]));
+        world().ranks.barrier();
+        test::finish_and_settle(*exchanger_, {});
+        EXPECT_FALSE(at::equal(before[0], weights()[0]));
+        world().ranks.barrier();
+      }
+    }
 }
 
 TEST_P(Exchange, ARankWithoutSamplesBringsZeros) {
