@@ -22,6 +22,17 @@ struct Holding {
   int cpu_ranks = 0;      ///< of `ranks`, on cores beside those on GPUs; `threads` are theirs then
 };
 
+/// Of whatever says where ranks are placed: a plan's Placement, a RunState.
+template <class Place>
+Holding holding_of(const Place& place) {
+  return {.nodes = place.nodes,
+          .ranks = place.ranks,
+          .threads = place.threads,
+          .cores_per_node = place.cores_per_node,
+          .gpus_per_node = place.gpus_per_node,
+          .cpu_ranks = place.cpu_ranks};
+}
+
 /// What the ranks take of a node's slots, as a fraction; more than 1 on several nodes. Of both kinds of rank the larger
 /// share (METRICS.md, section 2).
 struct SlotShare {

@@ -30,9 +30,7 @@ Sketch sketch_of(const Preparation& preparation, const PlannedRow& row, const st
   Sketch sketch{.plan = plan_run(preparation, row, RunId{kRunId}, {}, 1)};
   const Placement& place = sketch.plan.placement;
   sketch.argv = launch_command(row.pool, attempt_launch(sketch.plan, home / "runs" / kRunId, worker));
-  sketch.hourly = holding_cost(
-      row.price, {place.nodes, place.ranks, place.threads, place.cores_per_node, place.gpus_per_node, place.cpu_ranks},
-      std::chrono::hours(1));
+  sketch.hourly = holding_cost(row.price, holding_of(place), std::chrono::hours(1));
   const auto batch = global_batch(sketch.plan.dataset.train_count, sketch.plan.training.train.batch, 0);
   for (int rank = 0; rank < place.ranks; ++rank)
     sketch.batch_shares.push_back(share_of(batch, sketch.plan.shares, rank).size());

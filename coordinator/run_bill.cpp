@@ -17,15 +17,6 @@ AttemptTime time_of(const AttemptState& attempt) {
 
 }  // namespace
 
-Holding holding_of(const RunState& run) {
-  return {.nodes = run.nodes,
-          .ranks = run.ranks,
-          .threads = run.threads,
-          .cores_per_node = run.cores_per_node,
-          .gpus_per_node = run.gpus_per_node,
-          .cpu_ranks = run.cpu_ranks};
-}
-
 Bill run_bill(const RunState& run, const Price& price) {
   std::vector<AttemptTime> attempts;
   for (const auto& attempt : run.attempts)

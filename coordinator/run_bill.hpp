@@ -7,8 +7,6 @@
 
 namespace regatta {
 
-Holding holding_of(const RunState& run);
-
 /// Every attempt's held seconds at `price`; an attempt whose end is unknown bills nothing yet. Pure.
 Bill run_bill(const RunState& run, const Price& price);
 

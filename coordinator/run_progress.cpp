@@ -60,9 +60,7 @@ void RunProgress::hear(const Progress& progress) {
 
 ProgressView RunProgress::view(SteadyTime now, Duration held) const {
   ProgressView view = view_;
-  const auto& place = plan_.placement;
-  const Holding holding{place.nodes,          place.ranks,         place.threads,
-                        place.cores_per_node, place.gpus_per_node, place.cpu_ranks};
+  const Holding holding = holding_of(plan_.placement);
   const std::optional<double> limit_s = time_limit(holding);
   const auto fraction = [&](std::optional<double> max_time_s) {
     return fraction_done(view.epoch, step_in_epoch_, plan_.steps_per_epoch(), plan_.training.stop.epochs, held,

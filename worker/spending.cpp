@@ -8,15 +8,6 @@
 
 namespace regatta {
 
-Holding holding_of(const Placement& placement) {
-  return {.nodes = placement.nodes,
-          .ranks = placement.ranks,
-          .threads = placement.threads,
-          .cores_per_node = placement.cores_per_node,
-          .gpus_per_node = placement.gpus_per_node,
-          .cpu_ranks = placement.cpu_ranks};
-}
-
 namespace {
 
 /// A batch script says since when its nodes are held: what was spent in the queue is not billed.

@@ -7,8 +7,6 @@
 
 namespace regatta {
 
-Holding holding_of(const Placement& placement);
-
 /// Pure functions of the moment they are given. Only rank 0 asks, so that one clock decides for all.
 class Spending {
  public:
