@@ -20,8 +20,9 @@ std::vector<std::string> launch_command(const PoolSpec& pool, const LaunchReques
 std::unique_ptr<Launch> launch(const PoolSpec& pool, const LaunchRequest& request, const std::filesystem::path& log) {
   if (pool.launcher == LauncherKind::kSlurm && !inside_slurm_allocation())
     return SlurmJob::submit(request.job_name, request.plan.parent_path() / kBatchScript);
-  if (pool.launcher == LauncherKind::kSlurm)  // srun needs to know its allocation
-    return std::make_unique<LocalProcess>(launch_command(pool, request), inherited_environment(), log);
+  if (pool.launcher == LauncherKind::kSlurm)
+    return std::make_unique<LocalProcess>(launch_command(pool, request),
+                                          slurm_step_environment(pool, request, inherited_environment()), log);
   if (pool.launcher == LauncherKind::kSsh) write_host_file(pool, request);
   return std::make_unique<LocalProcess>(launch_command(pool, request), log);
 }

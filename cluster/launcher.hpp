@@ -26,6 +26,7 @@ struct LaunchRequest {
   // Of a batch system.
   std::string job_name;      ///< of this attempt alone
   int threads = 1;           ///< cores a rank
+  int cores_on_node = 0;     ///< that the pool has; ranks which want more share them. 0: as many as they want
   int gpus_on_node = 0;      ///< of ranks on GPUs
   bool whole_nodes = false;  ///< billed by the node: nobody else on it
 };
@@ -46,6 +47,10 @@ inline constexpr const char* kBatchScript = "sbatch.sh";
 std::vector<std::string> slurm_command(const LaunchRequest& request);
 /// This process runs in an allocation (salloc, or a batch script).
 bool inside_slurm_allocation();
+/// The environment of that srun: all of `inherited`, since srun needs to know its allocation, and what the batch script
+/// would export. Pure.
+std::vector<std::string> slurm_step_environment(const PoolSpec& pool, const LaunchRequest& request,
+                                                std::vector<std::string> inherited);
 
 /// The same on hosts reached by ssh, with the ranks dealt to them in order by a hostfile beside the plan.
 std::vector<std::string> ssh_command(const PoolSpec& pool, const LaunchRequest& request);

@@ -14,6 +14,15 @@ bool inside_slurm_allocation() {
   return job != nullptr && *job != '\0';
 }
 
+std::vector<std::string> slurm_step_environment(const PoolSpec& pool, const LaunchRequest& request,
+                                                std::vector<std::string> inherited) {
+  for (const auto& [name, value] : rank_variables(pool, request)) {
+    std::erase_if(inherited, [&](const std::string& entry) { return entry.starts_with(name + "="); });
+    inherited.push_back(name + "=" + value);
+  }
+  return inherited;
+}
+
 std::vector<std::string> slurm_command(const LaunchRequest& request) {
   if (inside_slurm_allocation()) return srun_command(request);
   return {"sbatch", "--parsable", (request.plan.parent_path() / kBatchScript).string()};

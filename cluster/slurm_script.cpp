@@ -1,6 +1,10 @@
 // Why srun and not mpirun within the job (see D-23): srun's ranks get a signal from `scancel` directly, a lost node
 // ends the job as Slurm's own, and Slurm sees every rank. -K, because without it a rank that was killed leaves the
 // others waiting, and the job with them.
+//
+// More ranks than slots: a job that asks for more tasks a node than the node has cores waits for ever (PartitionConfig,
+// Slurm 22.05), with --overcommit too. So the job asks for the slots that there are, and srun --overcommit starts all
+// ranks on them.
 #include "cluster/slurm_script.hpp"
 
 #include <fmt/format.h>
@@ -37,6 +41,19 @@ int most_on_a_node(const LaunchRequest& request) {
   return *std::max_element(request.ranks_by_node.begin(), request.ranks_by_node.end());
 }
 
+/// What the job holds of a node.
+struct Slots {
+  int tasks = 1, cores_each = 1;
+  bool shared = false;  ///< more ranks than tasks
+};
+
+Slots slots_of(const LaunchRequest& request) {
+  const int most = most_on_a_node(request);
+  if (request.cores_on_node == 0 || most * request.threads <= request.cores_on_node) return {most, request.threads};
+  const int cores_each = std::min(request.threads, request.cores_on_node);
+  return {request.cores_on_node / cores_each, cores_each, true};
+}
+
 bool is_plain_letter(char c) {
   constexpr std::string_view kNot = "\"'\\#`$";
   return c > ' ' && c < 0x7F && kNot.find(c) == std::string_view::npos;
@@ -54,6 +71,13 @@ std::string slurm_job_name(const std::string& run, int attempt) {
   return fmt::format("regatta-{}-{}", run, attempt);
 }
 
+std::vector<std::pair<std::string, std::string>> rank_variables(const PoolSpec& pool, const LaunchRequest& request) {
+  std::vector<std::pair<std::string, std::string>> variables;
+  if (!pool.interface.empty()) variables.emplace_back("OMPI_MCA_btl_tcp_if_include", pool.interface);
+  if (request.contended) variables.emplace_back("OMPI_MCA_mpi_yield_when_idle", "1");
+  return variables;
+}
+
 std::vector<std::string> srun_command(const LaunchRequest& request) {
   REGATTA_ENSURE(!request.ranks_by_node.empty(), "a node for the ranks");
   std::vector<std::string> argv = {"srun",
@@ -61,8 +85,9 @@ std::vector<std::string> srun_command(const LaunchRequest& request) {
                                    "--kill-on-bad-exit=1",
                                    fmt::format("--nodes={}", request.ranks_by_node.size()),
                                    fmt::format("--ntasks={}", request.ranks),
-                                   fmt::format("--cpus-per-task={}", request.threads),
+                                   fmt::format("--cpus-per-task={}", slots_of(request).cores_each),
                                    "--distribution=block"};
+  if (slots_of(request).shared) argv.emplace_back("--overcommit");
   argv.insert(argv.end(),
               {request.worker.string(), "--plan", request.plan.string(), "--run-dir", request.run_dir.string()});
   return argv;
@@ -78,8 +103,8 @@ std::string slurm_script(const PoolSpec& pool, const LaunchRequest& request) {
   option("job-name", request.job_name);
   option("nodes", std::to_string(request.ranks_by_node.size()));
   // Uneven ranks: the first nodes have one more. srun deals --ntasks of the script's end out by turns.
-  option("ntasks-per-node", std::to_string(most_on_a_node(request)));
-  option("cpus-per-task", std::to_string(request.threads));
+  option("ntasks-per-node", std::to_string(slots_of(request).tasks));
+  option("cpus-per-task", std::to_string(slots_of(request).cores_each));
   if (request.whole_nodes) script += "#SBATCH --exclusive\n";
   option("partition", pool.partition);
   option("account", pool.account);
@@ -99,8 +124,8 @@ std::string slurm_script(const PoolSpec& pool, const LaunchRequest& request) {
   script += fmt::format("if [ \"${{SLURM_RESTART_COUNT:-0}}\" -gt 0 ] || [ -e {} ]; then exit 11; fi\n\n",
                         shell_readable((attempt / kGivenUp).string()));
   script += "export REGATTA_HELD_SINCE=$(date +%s)  # what was spent in the queue is not billed\n";
-  if (!pool.interface.empty()) script += "export OMPI_MCA_btl_tcp_if_include=" + shell_readable(pool.interface) + "\n";
-  if (request.contended) script += "export OMPI_MCA_mpi_yield_when_idle=1\n";
+  for (const auto& [name, value] : rank_variables(pool, request))
+    script += "export " + name + "=" + shell_readable(value) + "\n";
   script += "exec";
   for (const auto& argument : srun_command(request)) {
     const bool new_line = argument.starts_with("/") || argument == "--plan" || argument == "--run-dir";

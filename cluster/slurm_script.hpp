@@ -2,6 +2,7 @@
 // The batch script of a launch: what `regatta sbatch` prints and what is submitted. Pure.
 
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "cluster/launcher.hpp"
@@ -11,6 +12,9 @@ namespace regatta {
 /// Readable, whole: every option that Slurm is given stands in it. What a pool says is in `#SBATCH` lines only, and has
 /// passed the checks below; paths are quoted.
 std::string slurm_script(const PoolSpec& pool, const LaunchRequest& request);
+
+/// What the ranks get to know by their environment.
+std::vector<std::pair<std::string, std::string>> rank_variables(const PoolSpec& pool, const LaunchRequest& request);
 
 /// srun and what it starts, within an allocation: the last line of the script, and the launch within one.
 std::vector<std::string> srun_command(const LaunchRequest& request);

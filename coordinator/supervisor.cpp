@@ -353,10 +353,10 @@ class Attempt {
 
 namespace {
 
-/// Of ranks on GPUs, at most.
+/// Of ranks on GPUs, at most; two ranks may share one.
 int gpus_on_node(const Placement& place) {
   if (place.backend != Backend::kNccl) return 0;
-  return (place.ranks - place.cpu_ranks + place.nodes - 1) / place.nodes;
+  return std::min((place.ranks - place.cpu_ranks + place.nodes - 1) / place.nodes, place.gpus_per_node);
 }
 
 }  // namespace
@@ -398,6 +398,7 @@ LaunchRequest attempt_launch(const Plan& plan, const fs::path& run_dir, const fs
           .forwarded = forwarded_variables(inherited_environment()),
           .job_name = slurm_job_name(plan.run.value, plan.attempt),
           .threads = plan.placement.threads,
+          .cores_on_node = plan.placement.cores_per_node,
           .gpus_on_node = gpus_on_node(plan.placement),
           .whole_nodes = plan.price && plan.price->billing == Billing::kNode};
 }

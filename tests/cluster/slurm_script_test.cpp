@@ -78,6 +78,34 @@ TEST(SlurmScript, RanksOnGpusTakeTheirs) {
   EXPECT_THAT(slurm_script(pool, gpus), Not(HasSubstr("exclusive"))) << "who pays for slots shares the node";
 }
 
+// A job that asks for more tasks than a node has cores never starts; its ranks share the cores that there are.
+TEST(SlurmScript, MoreRanksThanCoresShareThem) {
+  const PoolSpec pool{.launcher = LauncherKind::kSlurm};
+  LaunchRequest shared = request();
+  shared.contended = true;
+  shared.ranks_by_node = {3, 2};  // of two threads each, on five cores
+  shared.cores_on_node = 5;
+  EXPECT_THAT(slurm_script(pool, shared), HasSubstr("#SBATCH --ntasks-per-node=2\n#SBATCH --cpus-per-task=2\n"));
+  EXPECT_THAT(slurm_script(pool, shared),
+              HasSubstr("--ntasks=5 --cpus-per-task=2 --distribution=block --overcommit \\\n"));
+  EXPECT_THAT(slurm_script(pool, shared), HasSubstr("\nexport OMPI_MCA_mpi_yield_when_idle=1\n"));
+  shared.threads = 8;
+  EXPECT_THAT(slurm_script(pool, shared), HasSubstr("#SBATCH --ntasks-per-node=1\n#SBATCH --cpus-per-task=5\n"));
+  shared.threads = 1;
+  EXPECT_THAT(slurm_script(pool, shared), Not(HasSubstr("overcommit"))) << "three ranks have a core each";
+  EXPECT_THAT(slurm_script(pool, shared), HasSubstr("#SBATCH --ntasks-per-node=3\n"));
+}
+
+// Within an allocation there is no script that would export it.
+TEST(SlurmScript, AStepOfAnAllocationKnowsWhatTheScriptExports) {
+  const PoolSpec pool{.launcher = LauncherKind::kSlurm, .interface = "eth1"};
+  LaunchRequest contended = request();
+  contended.contended = true;
+  EXPECT_THAT(
+      slurm_step_environment(pool, contended, {"SLURM_JOB_ID=7", "OMPI_MCA_btl_tcp_if_include=lo", "A=b"}),
+      ElementsAre("SLURM_JOB_ID=7", "A=b", "OMPI_MCA_btl_tcp_if_include=eth1", "OMPI_MCA_mpi_yield_when_idle=1"));
+}
+
 // The script itself, by a shell: a start after the first one writes nothing and leaves with 11.
 TEST(SlurmScript, StartedAgainItDoesNothing) {
   const TemporaryFolder folder;
