@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 
 #include "cluster/launcher.hpp"
 #include "common/files.hpp"
@@ -23,8 +24,9 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// Heartbeats are at most 10 s apart; a journal of another host that rested for six of them has no writer.
-constexpr auto kQuiet = std::chrono::seconds(60);
+// Heartbeats are at most 10 s apart where a step is shorter; a journal of another host that rested for six of them has
+// no writer.
+constexpr Duration kQuiet = std::chrono::seconds(60);
 
 Plan read_plan(const fs::path& file) {
   std::string where;
@@ -66,19 +68,54 @@ int order_of(const fs::path& run_dir, const std::string& configuration) {
   }
 }
 
+/// How long a journal may rest while its ranks on other hosts live. Steps and evaluations of minutes rest it as long,
+/// and so may a wait for a rank.
+Duration quiet_limit(const Plan& plan, const std::vector<Event>& lines) {
+  Duration longest{0};
+  for (std::size_t i = 1; i < lines.size(); ++i) longest = std::max<Duration>(longest, lines[i].at - lines[i - 1].at);
+  return std::max({kQuiet, 6 * longest, 3 * from_seconds(plan.training.train.deadline_s.value_or(0))});
+}
+
+/// When the journal was last written: as its last line says, and no later than its file does (the clock of rank 0's
+/// host may be ahead).
+Timestamp last_write(const AttemptState& attempt, const fs::path& journal) {
+  std::error_code unknown;
+  const auto changed = fs::last_write_time(journal, unknown);
+  if (unknown) return *attempt.last_line_at;
+  const auto on_file = std::chrono::file_clock::to_sys(changed);
+  return std::min(*attempt.last_line_at, std::chrono::time_point_cast<Timestamp::duration>(on_file));
+}
+
 /// A rank of the start line that still lives here, or whose host cannot be asked and whose journal is fresh.
-std::optional<std::string> writer_of(const AttemptState& attempt, Timestamp now) {
+struct Writer {
+  std::string name;                ///< "rank 1 on n2"
+  std::optional<Timestamp> until;  ///< it counts as living; nothing: while its process is there
+};
+std::optional<Writer> writer_of(const AttemptState& attempt, Timestamp written, Duration quiet, Timestamp now) {
   if (!attempt.start) return {};
+  const Timestamp until = written + std::chrono::ceil<std::chrono::seconds>(quiet);
+  std::optional<Writer> elsewhere;
   for (const auto& rank : attempt.start->ranks) {
     if (rank.host == host_name()) {
       const auto since = started_at(rank.pid);
       if (since && *since <= *attempt.started_at + std::chrono::seconds(1))  // else: a later process with the same id
-        return fmt::format("rank {} (process {})", rank.rank, rank.pid);
-    } else if (!attempt.stop && now - *attempt.last_line_at < kQuiet) {
-      return fmt::format("rank {} on {}", rank.rank, rank.host);
+        return Writer{fmt::format("rank {} (process {} here)", rank.rank, rank.pid), {}};
+    } else if (!elsewhere && !attempt.stop && now < until) {
+      elsewhere = Writer{fmt::format("rank {} on {}", rank.rank, rank.host), until};
     }
   }
-  return {};
+  return elsewhere;
+}
+
+/// What to do about a run that has a writer.
+std::string advice(const Writer& writer, Timestamp written, Timestamp now) {
+  if (!writer.until) return "import it when it has ended; if it hangs, end that process";
+  const double rested_s = std::max(0.0, seconds(now - written));
+  const double left_s = std::max(0.0, seconds(*writer.until - now));
+  return fmt::format(
+      "its journal rests for {:.0f} s, and its host cannot be asked; without another line it counts as "
+      "lost in {:.0f} s, at {}: import it then",
+      rested_s, std::ceil(left_s), to_text(*writer.until).substr(0, 19) + "Z");
 }
 
 Event coordinator_event(const RunId& run, int attempt, std::int64_t seq, const char* kind, Timestamp at, Json body) {
@@ -107,7 +144,7 @@ Event ending_of(const RunId& run, const AttemptState& attempt) {
                            {{"last_sign", to_text(last)},
                             {"held_s", held_s},
                             {"startup_s", startup_s},
-                            {"message", "its ranks ended without a stop line"}});
+                            {"message", "its ranks ended without a stop line: killed, or their host is lost"}});
 }
 
 /// Reads one run's files; `add` appends to the events and folds them at once.
@@ -173,9 +210,14 @@ class Import {
                           {{"argv", Json::array()}, {"at", to_text(launched)}}));
     for (const auto& line : lines) add(line);
     const AttemptState& attempt = state().attempts.back();
-    if (const auto writer = writer_of(attempt, wall_now()); writer && !finished_in_order(state(), attempt))
-      throw DataError(run_dir_.string() + ": this run is still being written by " + *writer +
-                      "\n  import it when it has ended");
+    const auto plan = std::ranges::find(plans_, attempt.attempt, &Plan::attempt);
+    const Duration quiet = quiet_limit(*plan, lines);
+    const Timestamp now = wall_now();
+    const Timestamp written = last_write(attempt, attempt_folder(run_dir_, attempt.attempt) / "journal.jsonl");
+    const auto writer = writer_of(attempt, written, quiet, now);
+    if (writer && !finished_in_order(state(), attempt))
+      throw DataError(run_dir_.string() + ": this run " + (writer->until ? "may still be" : "is still being") +
+                      " written by " + writer->name + "\n  " + advice(*writer, written, now));
     add(ending_of(state().id, attempt));
   }
 

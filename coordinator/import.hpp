@@ -18,7 +18,8 @@ struct Imported {
 };
 
 /// Takes a run into the ledger, in one transaction: plan, journal, exit by its stop line, result, bill. Held time is
-/// the processes' own, from their start to their stop; a run without a stop line whose processes are gone is `lost`.
+/// the processes' own, from their start to their stop; a run without a stop line whose processes are gone is `lost`: on
+/// this host none is there any more, on others the journal rests for a minute or longer (six times its longest pause).
 /// Idempotent: a run that the ledger knows stays as it is, with its price. `price` fills in where the plan has none.
 /// Throws DataError for a folder that is no run, has nothing to import, is still being written, or says what cannot be
 /// (import_rules.hpp); the ledger is then as it was.

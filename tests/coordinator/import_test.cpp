@@ -185,7 +185,35 @@ TEST_F(ImportTest, ARunThatIsStillWrittenIsRefused) {
 
 TEST_F(ImportTest, ARunOnAnotherHostIsWrittenWhileItsJournalIsFresh) {
   files_.write_attempt(1, {{start_record(1, "another-host"), wall_now()}});
-  EXPECT_THAT(data_error_of([&] { imported(); }), HasSubstr("rank 0 on another-host"));
+  const std::string said = data_error_of([&] { imported(); });
+  EXPECT_THAT(said, HasSubstr("may still be written by rank 0 on another-host"));
+  EXPECT_THAT(said, HasSubstr("counts as lost in 60 s, at 20"));
+}
+
+// Nobody can ask the other hosts; the journal's rest is told by its file where the clock of rank 0's host is ahead.
+TEST_F(ImportTest, AJournalOfAnotherHostThatRestsForAMinuteIsLost) {
+  const auto journal = files_.run_dir() / "attempt-1" / "journal.jsonl";
+  const auto rests_for = [&](std::chrono::seconds time) {
+    std::filesystem::last_write_time(journal, std::filesystem::file_time_type::clock::now() - time);
+  };
+  files_.write_attempt(1, {{start_record(1, "another-host"), wall_now() + std::chrono::hours(1)}});
+  rests_for(std::chrono::seconds(40));
+  EXPECT_THAT(data_error_of([&] { imported(); }), HasSubstr("rests for 40 s"));
+  EXPECT_TRUE(ledger_.events().empty());
+  rests_for(std::chrono::seconds(61));
+  EXPECT_EQ(imported().status, RunStatus::kLost);
+  EXPECT_THAT(imported().reason, HasSubstr("without a stop line"));
+}
+
+// Its steps take a minute: nothing for so long means nothing.
+TEST_F(ImportTest, AJournalWithLongPausesMayRestLonger) {
+  const Timestamp last = wall_now() - std::chrono::seconds(200);
+  const Lines slow = {{start_record(1, "another-host"), last - std::chrono::seconds(60)}, {epoch_record(1, 50), last}};
+  files_.write_attempt(1, slow);
+  EXPECT_THAT(data_error_of([&] { imported(); }), HasSubstr("counts as lost in 160 s"));
+  files_.write_attempt(1, {{slow[0].first, slow[0].second - std::chrono::seconds(161)},
+                           {slow[1].first, slow[1].second - std::chrono::seconds(161)}});
+  EXPECT_EQ(imported().status, RunStatus::kLost);
 }
 
 TEST_F(ImportTest, ALaterProcessWithTheSameIdIsNoRank) {
