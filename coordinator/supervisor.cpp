@@ -64,14 +64,8 @@ class Attempt {
     if (plan.training.data.stage == Stage::kNodeLocal) vitals_.before_start = stage_allowance(plan.dataset);
   }
 
-  void prepare(const fs::path& run_dir, const std::string& job_text) {
-    fs::create_directories(folder_);
-    write_file_atomically(run_dir / "job.yaml", job_text);
-    Plan launched = plan_;
-    launched.launched_at = wall_now();
-    write_plan(launched, folder_);
-    write_file_atomically(folder_ / "launch.sh", launch_script(argv_), 0755);
-    if (batch_) write_file_atomically(folder_ / kBatchScript, slurm_script(pool_, request_), 0755);
+  void prepare(const std::string& job_text) {
+    write_launch_files(plan_, pool_, request_, job_text);
     if (!batch_) open_link();  // a link is of one host
   }
 
@@ -364,10 +358,23 @@ int gpus_on_node(const Placement& place) {
 RunState supervise(const Plan& plan, const PoolSpec& pool, const fs::path& run_dir, const std::string& job_text,
                    SupervisorParts parts) {
   Attempt attempt(plan, pool, run_dir, parts);
-  attempt.prepare(run_dir, job_text);
+  attempt.prepare(job_text);
   attempt.run();
   parts.ledger.append({end_event(run_state(parts.ledger, plan.run), wall_now())}, parts.owner);
   return run_state(parts.ledger, plan.run);
+}
+
+void write_launch_files(const Plan& plan, const PoolSpec& pool, const LaunchRequest& request,
+                        const std::string& job_text) {
+  const fs::path folder = request.plan.parent_path();
+  fs::create_directories(folder);
+  write_file_atomically(request.run_dir / "job.yaml", job_text);
+  Plan launched = plan;
+  launched.launched_at = wall_now();
+  write_plan(launched, folder);
+  write_file_atomically(folder / "launch.sh", launch_script(launch_command(pool, request)), 0755);
+  if (pool.launcher == LauncherKind::kSlurm)
+    write_file_atomically(folder / kBatchScript, slurm_script(pool, request), 0755);
 }
 
 RunState run_state(const Ledger& ledger, const RunId& run) {

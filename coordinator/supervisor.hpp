@@ -35,6 +35,11 @@ RunState run_state(const Ledger& ledger, const RunId& run);
 /// end. The owner stands in the run's latest owner event; nothing is launched (parts.worker is empty).
 RunState follow_adopted(const Plan& plan, const RunState& run, SupervisorParts parts);
 
+/// Makes the run's folder with what its ranks need, from now on launched: job.yaml, plan.json, launch.sh, and of a
+/// Slurm pool the batch script. Throws IoError.
+void write_launch_files(const Plan& plan, const PoolSpec& pool, const LaunchRequest& request,
+                        const std::string& job_text);
+
 /// What the launcher of an attempt is asked for.
 LaunchRequest attempt_launch(const Plan& plan, const std::filesystem::path& run_dir,
                              const std::filesystem::path& worker);
