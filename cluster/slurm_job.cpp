@@ -25,7 +25,8 @@ constexpr Duration kAnswerLimit = 30s;   // of a command; slurmctld's own Messag
 constexpr Duration kBetween = 1s;        // two looks: how late the end of a start is seen that Slurm requeues
 constexpr Duration kMostBetween = 10s;   // in a long queue
 constexpr Duration kNameLimit = 15s;     // a submission without an answer shows within that, or was not taken
-constexpr int kMostAccounts = 5;         // times that accounts may not answer
+constexpr Duration kTakenLimit = 60s;    // after a launch no sbatch of its (kAnswerLimit) is still under way
+constexpr int kMostAccounts = 5;         // times that accounts may not answer, or tell of no end
 constexpr Duration kEndingLimit = 60s;   // of COMPLETING: a dead node keeps a job in it for SlurmdTimeout or longer
 constexpr Duration kCancelLimit = 150s;  // KillWait is 30 s by default; and a Slurm that does not answer for a while
 
@@ -63,7 +64,8 @@ struct SlurmJob::Impl {
   SteadyTime born = std::chrono::steady_clock::now(), next_look = born;
   std::optional<SteadyTime> none_since, ending_since;  // since when Slurm has said that it has none of this name
   bool unsure = false;                                 // nobody knows whether a submission was taken
-  int accounts_asked = 0;
+  bool named_for_long = false;                         // launched so long ago that it shows now or never
+  int accounts_asked = 0;                              // in vain
   bool answered = false, looked = false, requeued = false, cancelled = false;
 
   std::vector<std::string> argv_of(Question question) const {
@@ -120,7 +122,7 @@ struct SlurmJob::Impl {
     seen.note = "Slurm does not answer" + words;
     seen.answers = false;
     none_since.reset();
-    look_again_in(2 * kBetween);
+    look_again_in(asked == Question::kAccounts ? kBetween / 2 : 2 * kBetween);
     if (asked == Question::kStop || asked == Question::kCancel) wishes.push_back(asked);
   }
 
@@ -128,8 +130,7 @@ struct SlurmJob::Impl {
     const bool good = result.code == 0 && !result.timed_out;
     if (!good && (result.timed_out || !is_refusal(result.text))) {
       unsure = unsure || asked == Question::kSubmit;  // taken or not?
-      if (asked == Question::kAccounts && (!result.timed_out || ++accounts_asked == kMostAccounts))
-        return end_unknown();
+      if (asked == Question::kAccounts && ++accounts_asked == kMostAccounts) return end_unknown();
       return no_answer(result);
     }
     seen.answers = answered = true;
@@ -143,7 +144,7 @@ struct SlurmJob::Impl {
         if (!good && !is_unknown_job(result.text)) return no_answer(result);
         return look_into_accounts();
       case Question::kAccounts:
-        if (const auto view = good ? parse_sacct(result.text) : std::nullopt) return see(*view);
+        if (const auto view = good ? parse_sacct(result.text) : std::nullopt) return see_account(*view);
         return end_unknown();
       case Question::kStop:
       case Question::kCancel:
@@ -170,7 +171,7 @@ struct SlurmJob::Impl {
     }
     const SteadyTime now = std::chrono::steady_clock::now();
     if (!none_since) none_since = now;
-    if (now - *none_since < kNameLimit) return look_again_in(kBetween);
+    if (now - *none_since < kNameLimit && !named_for_long) return look_again_in(kBetween);
     if (script.empty() || cancelled) return end_unknown();
     unsure = false;  // it was not taken
   }
@@ -188,6 +189,14 @@ struct SlurmJob::Impl {
         ExitStatus{.code = static_cast<int>(ExitCode::kFailure),
                    .lost = seen.job.empty() ? "Slurm knows no job " + name : "Slurm no longer knows job " + seen.job,
                    .forgotten = true};
+  }
+
+  /// Of a job that scontrol does not know. An end reaches the accounts within seconds; where Slurm has lost its state
+  /// there is none, and the account stays open for good.
+  void see_account(const SlurmView& view) {
+    see(view);
+    look_again_in(kBetween / 2);
+    if (!status && ++accounts_asked == kMostAccounts) end_unknown();
   }
 
   void see(const SlurmView& view) {
@@ -240,9 +249,10 @@ std::unique_ptr<SlurmJob> SlurmJob::submit(const std::string& name, const std::f
   return std::unique_ptr<SlurmJob>(new SlurmJob(std::move(impl)));
 }
 
-std::unique_ptr<SlurmJob> SlurmJob::adopt(const std::string& name, const Allocation& known) {
+std::unique_ptr<SlurmJob> SlurmJob::adopt(const std::string& name, const Allocation& known, Timestamp launched) {
   auto impl = std::make_unique<Impl>();
   impl->name = name;
+  impl->named_for_long = wall_now() - launched > kTakenLimit;
   impl->seen = known;
   impl->seen.note.clear();
   return std::unique_ptr<SlurmJob>(new SlurmJob(std::move(impl)));

@@ -19,8 +19,8 @@ class SlurmJob final : public Launch {
  public:
   /// Submits `script` under `name`, which no job had before; the script says the same name.
   static std::unique_ptr<SlurmJob> submit(const std::string& name, const std::filesystem::path& script);
-  /// A job that somebody has submitted, or was about to. `known` is what was recorded of it.
-  static std::unique_ptr<SlurmJob> adopt(const std::string& name, const Allocation& known);
+  /// A job that somebody has submitted, or was about to at `launched`. `known` is what was recorded of it.
+  static std::unique_ptr<SlurmJob> adopt(const std::string& name, const Allocation& known, Timestamp launched);
   ~SlurmJob() override;
   SlurmJob(const SlurmJob&) = delete;
   SlurmJob& operator=(const SlurmJob&) = delete;

@@ -119,7 +119,7 @@ std::optional<SlurmView> parse_sacct(const std::string& text) {
     SlurmView view{.id = parts[0],
                    .name = parts[1],
                    .state = state_word(parts[2]),
-                   .nodes = parts[7],
+                   .nodes = parts[7] == "None assigned" ? "" : parts[7],
                    .submitted = time_of(parts[4], "Submit"),
                    .started = time_of(parts[5], "Start"),
                    .ended = time_of(parts[6], "End")};
@@ -195,7 +195,7 @@ std::string slurm_error_words(const std::string& said) {
 std::string slurm_ending(const SlurmView& view) {
   if (view.preempted || view.state == "PREEMPTED") return "Slurm: preempted by a job of higher priority";
   if (view.state == "TIMEOUT") return "Slurm: the time limit";
-  if (view.state == "CANCELLED") return "Slurm: cancelled (scancel)";
+  if (view.state == "CANCELLED") return view.nodes.empty() ? kCancelledInQueue : "Slurm: cancelled (scancel)";
   if (view.state == "NODE_FAIL") return "Slurm: a node failed";
   if (view.state == "BOOT_FAIL") return "Slurm: a node did not boot";
   if (view.state == "OUT_OF_MEMORY") return "Slurm: out of the job's memory";

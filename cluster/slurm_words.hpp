@@ -51,6 +51,8 @@ bool is_unknown_job(const std::string& said);
 /// Slurm's own words without its "sbatch: error: " and the like, each line once.
 std::string slurm_error_words(const std::string& said);
 
+/// Of a job that never had nodes: somebody took it out of the queue.
+inline constexpr const char* kCancelledInQueue = "Slurm: cancelled (scancel) while it was queued";
 /// Why an ended job ended, for people: "Slurm: the time limit", ...; empty where the job's own exit code says all.
 std::string slurm_ending(const SlurmView& view);
 

@@ -4,8 +4,8 @@
 
 #include <algorithm>
 
-#include "coordinator/figures.hpp"
 #include "coordinator/ingest.hpp"
+#include "coordinator/run_words.hpp"
 #include "jobs/spec_reader.hpp"
 
 namespace regatta {
@@ -72,15 +72,6 @@ class Quiet {
   std::int64_t before_;
 };
 
-std::string ending_words(const std::string& name, const RunState& run) {
-  if (run.status != RunStatus::kDone) return name + ": " + to_text(run.status) + ": " + run.reason;
-  const auto& attempt = run.attempts.back();
-  std::string words = fmt::format("{}: done in {}", name, clock_text(counted_time(attempt.held_s.value_or(0))));
-  if (run.bill) words += ", " + dollars(run.bill->total);
-  if (attempt.stop && attempt.stop->reason != "epochs") words += ", ended by " + attempt.stop->reason;
-  return words;
-}
-
 }  // namespace
 
 CampaignResult run_campaign(const Preparation& preparation, const std::vector<std::string>& argv,
@@ -115,9 +106,9 @@ CampaignResult run_campaign(const Preparation& preparation, const std::vector<st
     const std::string name =
         run.plan.repeat > 1 ? fmt::format("{} #{}", ended.configuration, run.plan.repeat) : ended.configuration;
     if (ended.status == RunStatus::kDone)
-      parts.display.note(ending_words(name, ended));
+      parts.display.note(name + ": " + ending_words(ended));
     else
-      parts.display.say(ending_words(name, ended) + "\n  see " + (run.folder / "attempt-1").string());
+      parts.display.say(name + ": " + ending_words(ended) + "\n  see " + (run.folder / "attempt-1").string());
   }
   result.interrupted |= parts.reactor.interrupts() > 0;
 

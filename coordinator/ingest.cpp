@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "cluster/slurm_words.hpp"
 #include "common/files.hpp"
 #include "coordinator/run_bill.hpp"
 
@@ -47,6 +48,7 @@ Ending ending_of(const RunState& run) {
   if (run.attempts.empty()) return {RunStatus::kCancelled, "never launched"};
   const AttemptState& last = run.attempts.back();
   if (last.lost) return {RunStatus::kLost, last.exit_message};
+  if (last.exit_reason == kCancelledInQueue && !last.asked_to_stop) return {RunStatus::kCancelled, last.exit_reason};
   const int code = last.exit_code.value_or(static_cast<int>(ExitCode::kFailure));
   // By us (vitals.cpp) or by the batch system, and that is why it stopped.
   const bool killed = last.exit_reason.starts_with("killed: ") || last.exit_reason.starts_with("Slurm: ");

@@ -19,11 +19,13 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// Ranks get SIGTERM when their coordinator dies and end at the next step.
+// Ranks get SIGTERM when their coordinator dies and end at the next step. For all runs together: somebody waits for the
+// answer to `regatta list`.
 constexpr auto kPatience = std::chrono::seconds(10);
 
-// A job whose number was never learnt is looked for by its name for 15 s: its submission may be under way.
-constexpr auto kAnswerPatience = std::chrono::seconds(20);
+// Slurm answers within a fraction of a second. What it has not said by then is told as not known, and asked again by
+// the next command. For all runs together.
+constexpr auto kAnswerPatience = std::chrono::seconds(4);
 
 /// A run as it stands, and what is about to be appended to it.
 struct Adoption {
@@ -93,6 +95,7 @@ std::string sentence(const RunState& run, const Owner& dead) {
   if (!run.attempts.empty() && run.attempts.back().held_s)
     text += fmt::format("; held {}", duration_text(*run.attempts.back().held_s));
   if (run.bill) text += ", " + dollars(run.bill->total);
+  if (run.status != RunStatus::kDone && !run.reason.empty()) text += ": " + run.reason;
   return text;
 }
 
@@ -117,38 +120,64 @@ std::optional<Owner> adopt(Ledger& ledger, const std::string& id, const Owner& d
   return me;
 }
 
-/// Asks Slurm until it knows how the job stands, or for as long as a person waits.
-std::optional<ExitStatus> look_at(SlurmJob& job) {
+/// A batch job without its coordinator, and what Slurm says of it.
+struct LeftJob {
+  const RunState* run;
+  const AttemptState* attempt;
+  std::unique_ptr<SlurmJob> job;
+  std::optional<ExitStatus> status;  ///< it has ended
+  std::string trouble;               ///< what Slurm says cannot be read
+
+  bool is_known() const {
+    const Allocation seen = *job->allocation();
+    const bool moving = seen.state == "COMPLETING" || seen.state == "REQUEUED";
+    return status || !trouble.empty() || (job->answered() && job->looked() && !seen.job.empty() && !moving);
+  }
+};
+
+/// Asks Slurm for all of them at once until it has said how each stands, or for as long as a person waits.
+void look_at(std::vector<LeftJob>& jobs) {
   const auto end = std::chrono::steady_clock::now() + kAnswerPatience;
   for (;;) {
-    if (const auto status = job.poll()) return status;
-    const Allocation seen = *job.allocation();
-    const bool known = job.answered() && !seen.job.empty() && seen.state != "COMPLETING" && seen.state != "REQUEUED";
-    if ((known && job.looked()) || std::chrono::steady_clock::now() > end) return {};
+    bool all = true;
+    for (auto& left : jobs) {
+      try {
+        if (!left.is_known()) left.status = left.job->poll();
+      } catch (const Error& error) {
+        left.trouble = error.what();
+      }
+      all = all && left.is_known();
+    }
+    if (all || std::chrono::steady_clock::now() > end) return;
     std::this_thread::sleep_for(std::chrono::milliseconds(10));
   }
 }
 
 /// A batch job outlives its coordinator. One that has ended is closed as if its coordinator had seen it; one that goes
 /// on stays open for `regatta wait`.
-std::string look_after_job(Ledger& ledger, const RunState& run, const AttemptState& attempt) {
+std::string look_after_job(Ledger& ledger, const LeftJob& left) {
+  const RunState& run = *left.run;
   const Owner dead = *run.owner;
-  const auto job = SlurmJob::adopt(attempt.job->name, known_allocation(*attempt.job));
-  const auto status = look_at(*job);
-  const Allocation seen = *job->allocation();
+  if (!left.trouble.empty()) throw IoError(left.trouble);
+  const Allocation seen = *left.job->allocation();
+  const auto& status = left.status;
   if (!status) {
-    const std::string what = seen.job.empty() ? "its job " + attempt.job->name : "Slurm job " + seen.job;
-    if (!seen.answers || !job->answered())
-      return fmt::format("run {} ({}): {} cannot be seen: {}", run.id.value, run.configuration, what, seen.note);
+    const std::string what = seen.job.empty() ? "its job " + left.attempt->job->name : "Slurm job " + seen.job;
+    if (!seen.answers || !left.job->answered())
+      return fmt::format("run {} ({}): {} cannot be seen: {}", run.id.value, run.configuration, what,
+                         seen.note.empty() ? "Slurm does not answer" : seen.note);
+    if (seen.job.empty())
+      return fmt::format("run {} ({}): {} is not in the queue yet; `regatta wait` follows it", run.id.value,
+                         run.configuration, what);
     return fmt::format("run {} ({}) goes on without its coordinator (process {}) as {} ({}); `regatta wait` follows it",
                        run.id.value, run.configuration, dead.pid, what, seen.state);
   }
   const auto me = adopt(ledger, run.id.value, dead);
   if (!me) return {};
   Adoption adoption = load(ledger, run.id.value);
-  const int number = attempt.attempt;
+  const int number = left.attempt->attempt;
   if (!seen.job.empty()) adoption.add(job_event(run.id, number, seen, wall_now()));
-  take_journal(adoption, attempt);
+  take_journal(adoption, *left.attempt);
   if (!status->lost.empty()) give_up(run.run_dir, number);
   const auto now = std::ranges::find(adoption.run().attempts, number, &AttemptState::attempt);
   adoption.add(batch_end_event(adoption.run(), *now, *status, "", now->asked_to_stop, wall_now()));
@@ -157,10 +186,11 @@ std::string look_after_job(Ledger& ledger, const RunState& run, const AttemptSta
   return sentence(adoption.run(), dead);
 }
 
-std::string close_run(Ledger& ledger, const std::string& id, const Owner& me, const Owner& dead) {
+std::string close_run(Ledger& ledger, const std::string& id, const Owner& me, const Owner& dead, SteadyTime until) {
   Adoption adoption = load(ledger, id);
   if (const auto* attempt = open_attempt(adoption.run())) {
-    if (!wait_for_end_of_run(adoption.run().run_dir, kPatience))
+    const auto left = std::max<Duration>(until - std::chrono::steady_clock::now(), Duration(0));
+    if (!wait_for_end_of_run(adoption.run().run_dir, std::chrono::duration_cast<std::chrono::milliseconds>(left)))
       throw IoError("its ranks outlive SIGKILL; look for a hanging disk");
     const int number = attempt->attempt;
     const std::string note = take_journal(adoption, *attempt);
@@ -199,18 +229,30 @@ std::vector<std::string> recover(Ledger& ledger) {
 
 std::vector<std::string> recover(Ledger& ledger, const State& seen) {
   std::vector<std::string> said;
-  for (const auto& [id, run] : seen.runs) {
-    if (is_final(run.status) || !run.owner || is_alive(*run.owner)) continue;
+  std::vector<LeftJob> jobs;
+  const SteadyTime until = std::chrono::steady_clock::now() + kPatience;
+  const auto try_to = [&](const std::string& id, auto close) {
     try {
-      if (const auto* attempt = open_attempt(run); attempt != nullptr && attempt->job) {
-        if (auto sentence = look_after_job(ledger, run, *attempt); !sentence.empty()) said.push_back(sentence);
-        continue;
-      }
-      if (const auto me = adopt(ledger, id, *run.owner)) said.push_back(close_run(ledger, id, *me, *run.owner));
+      if (auto sentence = close(); !sentence.empty()) said.push_back(std::move(sentence));
     } catch (const Error& error) {  // a ledger that is locked, Slurm's programs that are not in PATH
       said.push_back("run " + id + " stays open: " + error.what());
     }
+  };
+  for (const auto& [id, run] : seen.runs) {
+    if (is_final(run.status) || !run.owner || is_alive(*run.owner)) continue;
+    const auto* attempt = open_attempt(run);
+    if (attempt != nullptr && attempt->job) {
+      const Allocation known = known_allocation(*attempt->job);
+      jobs.push_back({&run, attempt, SlurmJob::adopt(attempt->job->name, known, *attempt->launched_at), {}, {}});
+      continue;
+    }
+    try_to(id, [&]() -> std::string {
+      const auto me = adopt(ledger, id, *run.owner);
+      return me ? close_run(ledger, id, *me, *run.owner, until) : "";
+    });
   }
+  look_at(jobs);
+  for (const auto& left : jobs) try_to(left.run->id.value, [&] { return look_after_job(ledger, left); });
   return said;
 }
 

@@ -30,8 +30,8 @@ bool is_left_behind(const RunState& run);
 ///   anything else                                         -> lost, held until its last sign of life
 /// A batch job goes on without its coordinator: one that has ended is closed as Slurm and its files tell, one that has
 /// not is said and left.
-/// Returns a sentence for each. Idempotent; safe when two commands do it at once. A run that cannot be closed is said
-/// and left for the next command.
+/// Returns a sentence for each, after 15 s at the latest for all of them together. Idempotent; safe when two commands
+/// do it at once. A run that cannot be closed is said and left for the next command.
 std::vector<std::string> recover(Ledger& ledger);
 /// The same for a state that was read a moment ago; what has changed since then is seen.
 std::vector<std::string> recover(Ledger& ledger, const State& seen);

@@ -8,6 +8,7 @@
 #include "common/shell.hpp"
 #include "coordinator/choice_words.hpp"
 #include "coordinator/figures.hpp"
+#include "coordinator/progress.hpp"
 #include "coordinator/run_bill.hpp"
 #include "coordinator/run_listing.hpp"
 #include "coordinator/share_words.hpp"
@@ -212,6 +213,16 @@ std::string to_page(const ComparisonState& comparison, const State& state, bool 
          field("when", when_text(comparison.created_at) + " UTC") + "\n" +
          to_table({entry_of(comparison, state)}, colour) + "\nregatta compare " + comparison.id.value +
          " gives the verdict\n";
+}
+
+std::string ending_words(const RunState& run) {
+  const std::string status = to_text(run.status);
+  if (run.status != RunStatus::kDone) return run.reason.empty() ? status : status + ": " + run.reason;
+  const auto& attempt = run.attempts.back();
+  std::string words = fmt::format("{} in {}", status, clock_text(counted_time(attempt.held_s.value_or(0))));
+  if (run.bill) words += ", " + dollars(run.bill->total);
+  if (attempt.stop && attempt.stop->reason != "epochs") words += ", ended by " + attempt.stop->reason;
+  return words;
 }
 
 }  // namespace regatta

@@ -29,11 +29,18 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr auto kTick = 250ms;  // how late the journal is read when the link is down
+constexpr auto kTick = 250ms;      // how late the journal is read when the link is down
+constexpr auto kFirstAnswer = 5s;  // of Slurm, about a job that somebody else launched
 
 /// Slurm holds nodes, and no rank can run on them: they boot, or the job is suspended.
 bool stands_by(const std::string& slurm_state) {
   return slurm_state == "CONFIGURING" || slurm_state == "SUSPENDED" || slurm_state == "STOPPED";
+}
+
+/// That moment on this process's clock: not in the future, should clocks disagree, and not before `earliest`.
+SteadyTime steady_at(Timestamp at, SteadyTime earliest = {}) {
+  const SteadyTime now = std::chrono::steady_clock::now();
+  return std::max(now - std::max<Duration>(wall_now() - at, Duration(0)), std::min(earliest, now));
 }
 
 /// How the ranks ended, and why if it was we who ended them.
@@ -76,8 +83,14 @@ class Attempt {
     told_ = known.last_seq;
     faults_ = find_faults(log_tail(folder_ / "launch.log"), hosts_);  // recorded already
     vitals_.queued = !allocation_->held_from;
+    held_since_ = steady_at(allocation_->held_from.value_or(launched_at_));
+    adopted_at_ = wall_now();
+    const auto job = SlurmJob::adopt(known.job->name, *allocation_, launched_at_);
+    // What the journal has is shown at what it cost, so Slurm says first since when nodes are held.
+    const auto until = std::chrono::steady_clock::now() + kFirstAnswer;
+    while (!job->poll() && !job->looked() && std::chrono::steady_clock::now() < until) parts_.reactor.wait(kTick / 10);
     vitals_.launched = vitals_.last_sign = std::chrono::steady_clock::now();
-    finish(follow(*SlurmJob::adopt(known.job->name, *allocation_)));
+    finish(follow(*job));
   }
 
   void run() {
@@ -85,7 +98,7 @@ class Attempt {
     if (batch_) intent["job_name"] = request_.job_name;
     record("launch", std::move(intent));
     launched_at_ = wall_now();
-    vitals_.launched = vitals_.last_sign = std::chrono::steady_clock::now();
+    held_since_ = vitals_.launched = vitals_.last_sign = std::chrono::steady_clock::now();
     try {
       const auto ranks = launch(pool_, request_, folder_ / "launch.log");
       finish(follow(*ranks));
@@ -167,9 +180,9 @@ class Attempt {
   }
 
   ProgressView view(SteadyTime now) const {
-    ProgressView seen = progress_.view(now, vitals_.queued ? Duration(0) : now - vitals_.launched);
+    ProgressView seen = progress_.view(now, vitals_.queued ? Duration(0) : now - held_since_);
     if (vitals_.queued) {
-      seen.waiting = "queued " + clock_text(now - vitals_.launched);
+      seen.waiting = "queued " + clock_text(now - held_since_);
       if (allocation_ && !allocation_->note.empty()) seen.waiting += " (" + allocation_->note + ")";
     }
     return seen;
@@ -189,10 +202,11 @@ class Attempt {
     if (now->job.empty() || !news) return;
     parts_.ledger.append({job_event(plan_.run, plan_.attempt, *now, wall_now())}, parts_.owner);
     if (before.job.empty()) parts_.display.note(name + ": Slurm job " + now->job);
-    if (!vitals_.queued || !now->held_from) return;
+    if (before.held_from || !now->held_from) return;
     vitals_.queued = false;
     const auto waited =
         now->submitted ? std::max(*now->held_from - *now->submitted, Timestamp::duration(0)) : Timestamp::duration(0);
+    held_since_ = steady_at(*now->held_from, steady_at(launched_at_));  // it is seen up to 10 s later
     vitals_.launched = vitals_.last_sign = std::chrono::steady_clock::now();
     parts_.display.note(name + ": on " + now->nodes + " after " + clock_text(waited) + " in the queue");
   }
@@ -216,8 +230,10 @@ class Attempt {
                   .body = std::move(body)};
       parts_.ledger.append({event}, parts_.owner);
       vitals_.last_sign = now;
-      progress_.hear(line, now);
-      if (std::holds_alternative<record::Start>(line.body)) startup_ = line.at - launched_at_;
+      // Written while nobody followed it, a line tells of its own moment.
+      const SteadyTime heard = line.at < adopted_at_ ? steady_at(line.at) : now;
+      progress_.hear(line, heard);
+      if (const auto* start = std::get_if<record::Start>(&line.body)) note_start(line.at, start->startup_s);
       if (const auto* stop = std::get_if<record::Stop>(&line.body)) {
         stop_message_ = stop->message;
         stop_code_ = stop->exit_code;
@@ -226,8 +242,17 @@ class Attempt {
           look_for_silent_hosts();
         }
       }
-      if (std::holds_alternative<record::Epoch>(line.body) && line.seq > told_) parts_.display.epoch_done(view(now));
+      if (std::holds_alternative<record::Epoch>(line.body) && line.seq > told_) parts_.display.epoch_done(view(heard));
     }
+  }
+
+  void note_start(Timestamp at, double startup_s) {
+    startup_ = at - launched_at_;
+    if (!vitals_.queued) return;
+    vitals_.queued = false;  // its ranks run before Slurm was asked again, or Slurm has forgotten it
+    const auto before = std::chrono::duration_cast<Timestamp::duration>(from_seconds(std::max(startup_s, 0.0)));
+    held_since_ = steady_at(at - before, steady_at(launched_at_));
+    vitals_.launched = std::chrono::steady_clock::now();
   }
 
   /// A fault stands in the ledger before mpirun ends for it, or has to be ended.
@@ -331,6 +356,8 @@ class Attempt {
   RunProgress progress_;
   Vitals vitals_;
   Timestamp launched_at_;
+  SteadyTime held_since_;  ///< what is shown as time and money counts from here; of a queued job its launch
+  Timestamp adopted_at_;   ///< long ago: it launched the ranks itself
   std::optional<Duration> startup_;
   std::optional<Allocation> allocation_;
   std::optional<int> stop_code_;

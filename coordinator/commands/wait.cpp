@@ -11,6 +11,7 @@
 #include "coordinator/ingest.hpp"
 #include "coordinator/ownership.hpp"
 #include "coordinator/question.hpp"
+#include "coordinator/run_words.hpp"
 #include "coordinator/supervisor.hpp"
 #include "jobs/plan_files.hpp"
 
@@ -70,8 +71,8 @@ ExitCode wait(const std::string& id, const CommandLine& line) {
   for (const RunId& run : runs) {
     const RunState ended = follow(ledger, run, reactor, display);
     if (ended.status != RunStatus::kDone) code = ExitCode::kFailure;
-    std::printf("run %s (%s): %s%s\n", ended.id.value.c_str(), printable(ended.configuration).c_str(),
-                to_text(ended.status), ended.reason.empty() ? "" : printable(": " + ended.reason).c_str());
+    std::printf("run %s (%s): %s\n", ended.id.value.c_str(), printable(ended.configuration).c_str(),
+                printable(ending_words(ended)).c_str());
     std::fflush(stdout);
   }
   for (const auto& sentence : recover(ledger)) display.note(sentence);

@@ -88,18 +88,61 @@ TEST(SlurmWords, DamageIsNamed) {
   EXPECT_FALSE(parse_scontrol_job("slurm_load_jobs error: Invalid job id specified\n"));
 }
 
-TEST(SlurmWords, ReadTheLastStartOfSacct) {
-  const auto view = parse_sacct(
-      "12|regatta-a-1|NODE_FAIL|1:0|2026-11-22T04:40:00|2026-11-22T04:40:01|2026-11-22T04:41:00|n[1-4]\n"
-      "12|regatta-a-1|CANCELLED by 0|0:15|2026-11-22T04:41:00|2026-11-22T04:41:10|2026-11-22T04:41:20|n[1-2]\n");
-  ASSERT_TRUE(view);
-  EXPECT_EQ(view->id, "12");
-  EXPECT_EQ(view->name, "regatta-a-1");
-  EXPECT_EQ(view->state, "CANCELLED");
-  EXPECT_EQ(view->exit_signal, 15);
-  EXPECT_EQ(view->restarts, 1);
-  EXPECT_EQ(view->ended, at("2026-11-22T04:41:20"));
+// What `sacct -P -n -X -D -o kSacctFields` printed of jobs that scontrol had forgotten (Slurm 22.05.8 with slurmdbd and
+// MariaDB 10.11, MinJobAge=2).
+TEST(SlurmWords, ReadTheAccounts) {
+  const auto done =
+      parse_sacct("1|done|COMPLETED|0:0|2026-11-22T07:33:48|2026-11-22T07:33:49|2026-11-22T07:33:50|n1\n");
+  ASSERT_TRUE(done);
+  EXPECT_EQ(done->id, "1");
+  EXPECT_EQ(done->name, "done");
+  EXPECT_EQ(done->state, "COMPLETED");
+  EXPECT_EQ(done->nodes, "n1");
+  EXPECT_EQ(done->submitted, at("2026-11-22T07:33:48"));
+  EXPECT_EQ(done->started, at("2026-11-22T07:33:49"));
+  EXPECT_EQ(done->ended, at("2026-11-22T07:33:50"));
+  EXPECT_EQ(done->restarts, 0);
+
+  const auto failed =
+      parse_sacct("2|fails with 3|FAILED|3:0|2026-11-22T07:33:48|2026-11-22T07:33:49|2026-11-22T07:33:49|n1\n");
+  EXPECT_EQ(failed->name, "fails with 3");
+  EXPECT_EQ(failed->exit_code, 3);
+  const auto killed =
+      parse_sacct("3|killed|FAILED|0:9|2026-11-22T07:33:48|2026-11-22T07:33:49|2026-11-22T07:33:49|n1\n");
+  EXPECT_EQ(killed->exit_signal, 9);
+
+  const auto running = parse_sacct("8|unfinished|RUNNING|0:0|2026-11-22T07:33:59|2026-11-22T07:33:59|Unknown|n[1-2]\n");
+  EXPECT_FALSE(is_over(*running));
+  EXPECT_FALSE(running->ended);
+  const auto pending = parse_sacct("9|inqueue|PENDING|0:0|2026-11-22T07:33:59|Unknown|Unknown|None assigned\n");
+  EXPECT_EQ(pending->nodes, "");
+  EXPECT_FALSE(pending->started);
+
+  EXPECT_FALSE(parse_sacct("")) << "no such job";
   EXPECT_FALSE(parse_sacct("Slurm accounting storage is disabled\n"));
+  EXPECT_FALSE(is_refusal("sacct: error: Problem talking to the database: Connection refused\n"));
+}
+
+TEST(SlurmWords, AnAccountSaysWhetherACancelledJobHadNodes) {
+  const auto running =
+      parse_sacct("4|cancelled|CANCELLED by 0|0:0|2026-11-22T07:33:48|2026-11-22T07:33:49|2026-11-22T07:33:50|n1\n");
+  EXPECT_EQ(slurm_ending(*running), "Slurm: cancelled (scancel)");
+  const auto queued =
+      parse_sacct("9|inqueue|CANCELLED by 0|0:0|2026-11-22T07:33:59|None|2026-11-22T07:34:40|None assigned\n");
+  EXPECT_EQ(queued->nodes, "");
+  EXPECT_FALSE(queued->started);
+  EXPECT_EQ(slurm_ending(*queued), "Slurm: cancelled (scancel) while it was queued");
+}
+
+TEST(SlurmWords, TheLastStartOfARequeuedJobCounts) {
+  const auto view = parse_sacct(
+      "12|twice|REQUEUED|0:0|2026-11-22T07:35:14|2026-11-22T07:35:14|2026-11-22T07:35:16|n1\n"
+      "12|twice|CANCELLED by 0|0:0|2026-11-22T07:35:16|None|2026-11-22T07:35:18|None assigned\n");
+  ASSERT_TRUE(view);
+  EXPECT_EQ(view->state, "CANCELLED");
+  EXPECT_EQ(view->restarts, 1);
+  EXPECT_EQ(view->submitted, at("2026-11-22T07:35:16")) << "until then its first start held n1";
+  EXPECT_EQ(view->nodes, "");
 }
 
 TEST(SlurmWords, ReadTheQueue) {

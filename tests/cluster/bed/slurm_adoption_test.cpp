@@ -75,6 +75,93 @@ TEST_F(SlurmAdoption, AJobThatEndsAloneIsClosedByTheNextCommand) {
   expect_in_order();
 }
 
+TEST_F(SlurmAdoption, AJobThatIsCancelledInTheQueueMeanwhileIsSaid) {
+  slurm({"sbatch", "-N4", "--exclusive", "-o", "/dev/null", "--wrap", "sleep 100"});
+  const std::string before = queued_job();
+  auto coordinator = start_run(job());
+  ASSERT_TRUE(wait_until([&] { return coordinator->err().find("Slurm job") != std::string::npos; }))
+      << coordinator->err();
+  signal_regatta("KILL");
+  coordinator->wait();
+  const std::string id = only_run().attempts.at(0).job->id;
+  slurm({"scancel", id});
+  const auto listed = regatta({"list"});
+  EXPECT_EQ(only_run().status, RunStatus::kCancelled) << listed.text();
+  EXPECT_EQ(only_run().reason, "Slurm: cancelled (scancel) while it was queued");
+  EXPECT_THAT(listed.err, HasSubstr("is cancelled"));
+  EXPECT_THAT(listed.err, HasSubstr("while it was queued"));
+  EXPECT_EQ(usd(only_run()), 0);
+  slurm({"scancel", before});
+  EXPECT_TRUE(wait_until([&] { return queued_job().empty(); }));
+  expect_nothing_left();
+}
+
+// What was trained while nobody followed it is shown at what it cost then.
+TEST_F(SlurmAdoption, WaitShowsTheMoneyAndTimeThatRunWouldHaveShown) {
+  slurm({"sbatch", "-N4", "--exclusive", "-o", "/dev/null", "--wrap", "sleep 3"});
+  auto coordinator = start_run(job("epochs: 100000, max_time: 8"));
+  ASSERT_TRUE(wait_until([&] { return coordinator->err().find("Slurm job") != std::string::npos; }))
+      << coordinator->err();
+  signal_regatta("KILL");  // in the queue
+  coordinator->wait();
+  ASSERT_TRUE(past_epoch_one());
+  const auto first_seen = wall_now();
+  ASSERT_TRUE(wait_until([&] { return wall_now() - first_seen > std::chrono::seconds(3); }));
+  const auto waited = regatta({"wait"});
+  ASSERT_EQ(waited.exit_code, 0) << waited.text();
+  const RunState run = only_run();
+  EXPECT_THAT(waited.out, HasSubstr("(four): done in 0:")) << waited.text();
+  EXPECT_THAT(waited.out, HasSubstr(", $0.0"));
+
+  std::map<int, std::pair<double, double>> shown;  // by epoch: dollars, seconds left
+  std::istringstream lines(waited.err);
+  for (std::string line; std::getline(lines, line);) {
+    int epoch = 0, minutes = 0, rest = 0;
+    const auto dollar = line.find(", $"), left = line.find(" left");
+    if (std::sscanf(line.c_str(), "four: epoch %d/", &epoch) != 1) continue;
+    ASSERT_NE(dollar, std::string::npos) << line;
+    ASSERT_NE(left, std::string::npos) << line;
+    ASSERT_EQ(std::sscanf(line.c_str() + line.rfind(", ", left) + 2, "%d:%d", &minutes, &rest), 2) << line;
+    shown[epoch] = {std::strtod(line.c_str() + dollar + 3, nullptr), 60 * minutes + rest};
+  }
+  const Timestamp held_from = *run.attempts.at(0).job->held_from;
+  int seen = 0;
+  for (const auto& event : Ledger(home() / "ledger.db").events_of(run.id.value)) {
+    if (event.kind != "journal" || event.body["type"] != "epoch") continue;
+    const auto line = shown.find(event.body["epoch"].get<int>());
+    ASSERT_NE(line, shown.end()) << event.body.dump();
+    const double held_s = seconds(event.at - held_from);
+    EXPECT_NEAR(line->second.first, kUsdPerNodeSecond * 4 * held_s, kUsdPerNodeSecond * 4 * 1.5) << held_s;
+    EXPECT_NEAR(line->second.second, std::max(8 - held_s, 0.0), 2.5) << held_s;
+    ++seen;
+  }
+  EXPECT_GT(seen, 2);
+  expect_in_order();
+}
+
+// Slurm stands still: every question to it would take as long as its time-out.
+TEST_F(SlurmAdoption, ASlurmThatDoesNotAnswerHoldsNoQuestionUp) {
+  slurm({"sbatch", "-N4", "--exclusive", "-o", "/dev/null", "--wrap", "sleep 100"});
+  std::vector<std::unique_ptr<Process>> coordinators;
+  for (int i = 0; i < 3; ++i) coordinators.push_back(start_run(job()));
+  for (const auto& one : coordinators)
+    ASSERT_TRUE(wait_until([&] { return one->err().find("Slurm job") != std::string::npos; })) << one->err();
+  signal_regatta("KILL");
+  for (const auto& one : coordinators) one->wait();
+  bed().run_on("n0", {"pkill", "-STOP", "-x", "slurmctld"});
+  const auto begin = std::chrono::steady_clock::now();
+  const auto listed = regatta({"list"});
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(12)) << listed.text();
+  bed().run_on("n0", {"pkill", "-CONT", "-x", "slurmctld"});
+  EXPECT_EQ(listed.exit_code, 0);
+  EXPECT_THAT(listed.err, HasSubstr("cannot be seen: Slurm does not answer")) << listed.text();
+  for (const auto& [id, run] : state().runs) EXPECT_FALSE(is_final(run.status)) << id;
+  slurm({"scancel", "-u", "root"});
+  EXPECT_TRUE(wait_until([&] { return queued_job().empty(); }));
+  EXPECT_EQ(regatta({"list"}).exit_code, 0);
+  for (const auto& [id, run] : state().runs) EXPECT_EQ(run.status, RunStatus::kCancelled) << run.reason;
+}
+
 // The administrator queues it again while nobody follows it: its second start writes nothing and leaves with 11.
 TEST_F(SlurmAdoption, AJobThatWasRequeuedMeanwhileIsLost) {
   auto coordinator = start_run(job("max_time: 100"));
