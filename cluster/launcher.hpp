@@ -96,7 +96,7 @@ class Launch {
   virtual std::optional<ExitStatus> poll() = 0;
   /// Asks every rank for a clean stop at the next step.
   virtual void request_stop() = 0;
-  /// Ends the launch and returns when nobody of it is left.
+  /// Ends the launch. Returns when nobody of it is left, or after some seconds: poll() says which.
   virtual void kill() = 0;
   /// How long after kill() poll() may go without a status.
   virtual Duration kill_limit() const { return std::chrono::seconds(10); }
@@ -131,8 +131,9 @@ class LocalProcess final : public Launch {
   std::optional<ExitStatus> poll() override;
   /// USR1 to the launcher, which forwards it.
   void request_stop() override;
-  /// Ends the launch and returns when nobody of it is left. SIGTERM first, so that mpirun ends its ranks and clears
-  /// away its files (2 s; a lone worker stops cleanly); what lives after 4 s is killed.
+  /// Ends the launch. Returns when nobody of it is left, or after some seconds: poll() says which. SIGTERM first, so
+  /// that mpirun ends its ranks and clears away its files (2 s; a lone worker stops cleanly); what lives after 4 s is
+  /// killed.
   void kill() override;
 
  private:

@@ -14,6 +14,7 @@
 #include <sstream>
 #include <system_error>
 #include <thread>
+#include <utility>
 
 #include "cluster/launcher.hpp"
 #include "cluster/spawn.hpp"
@@ -86,6 +87,7 @@ std::vector<std::string> inherited_environment() {
 struct LocalProcess::Impl {
   pid_t pid = -1;
   std::optional<ExitStatus> status;
+  bool waited = false;
 
   /// True when the leader has ended; leaves it as a zombie that holds its number.
   bool leader_ended() const {
@@ -93,11 +95,12 @@ struct LocalProcess::Impl {
     return ::waitid(P_PID, static_cast<id_t>(pid), &info, WEXITED | WNOHANG | WNOWAIT) != 0 || info.si_pid == pid;
   }
 
-  /// Kills what lives of the launch and reaps its leader.
+  /// Kills what lives of the launch and reaps its leader, once nothing lives any more: a process in an uninterruptible
+  /// wait may take longer to die, and is waited for here only once.
   void empty_session() {
     ::kill(-pid, SIGKILL);
-    // A process in an uninterruptible wait may take longer to die; it is dying all the same.
-    look_until([this] { return kill_members(pid); }, 2s);
+    const Duration patience = std::exchange(waited, true) ? 0s : 2s;
+    if (!look_until([this] { return kill_members(pid) && leader_ended(); }, patience)) return;
     int raw = 0;
     pid_t reaped = 0;
     do {
