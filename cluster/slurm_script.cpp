@@ -144,10 +144,11 @@ std::string wrong_slurm_word(const std::string& word) {
 }
 
 std::string wrong_slurm_option(const std::string& option) {
-  constexpr std::array<std::string_view, 18> kOurs{
-      "wait",      "clusters", "array",    "chdir",      "cpus-per-task", "error",
-      "input",     "job-name", "nodes",    "no-requeue", "ntasks",        "ntasks-per-node",
-      "open-mode", "output",   "parsable", "requeue",    "wrap",          "test-only"};
+  constexpr std::array<std::string_view, 27> kOurs{
+      "account",         "array",     "chdir",     "clusters",      "constraint", "cpus-per-task", "error",
+      "exclusive",       "gres",      "input",     "job-name",      "nodes",      "no-requeue",    "ntasks",
+      "ntasks-per-node", "open-mode", "output",    "oversubscribe", "parsable",   "partition",     "qos",
+      "requeue",         "share",     "test-only", "time",          "wait",       "wrap"};
   if (!option.starts_with("--") || option.size() < 4) return "one long option, such as --mem=4G";
   if (!std::all_of(option.begin(), option.end(), is_plain_letter))
     return "one long option without blanks, quotes, '#', '$' and '\\'";

@@ -133,10 +133,11 @@ TEST(SlurmScript, WordsThatWouldBeMoreThanAWordAreRefused) {
   for (const char* bad : {"", "-x", "--wrap=rm", "a b", "a\nb", "a\n#SBATCH --uid=0", "a\"b", "a'b", "a#b", "$HOME",
                           "a\\b", "a\tb", "\x7f", "\xc3\xa4"})
     EXPECT_NE(wrong_slurm_word(bad), "") << bad;
-  for (const char* good : {"--mem=4G", "--exclude=n[1-2]", "--contiguous", "--mail-user=a@b.org"})
+  for (const char* good : {"--mem=4G", "--exclude=n[1-2]", "--contiguous", "--mail-user=a@b.org", "--time-min=5"})
     EXPECT_EQ(wrong_slurm_option(good), "") << good;
   for (const char* bad : {"", "--", "-x", "mem=4G", "--mem 4G", "--mem=4G\n--x", "--wrap=true", "--output=/etc/x",
-                          "--job-name=x", "--no-requeue", "--array=1-9", "--arr=1-9", "--clusters=b", "--wait"})
+                          "--job-name=x", "--no-requeue", "--array=1-9", "--arr=1-9", "--clusters=b", "--wait",
+                          "--partition=b", "--oversubscribe", "--over", "--time=1"})
     EXPECT_NE(wrong_slurm_option(bad), "") << bad;
 }
 
