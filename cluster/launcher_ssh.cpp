@@ -30,8 +30,9 @@ fs::path host_file_of(const LaunchRequest& request) {
 
 std::vector<std::string> forwarded_variables(const std::vector<std::string>& environment) {
   // Where things lie on this host says nothing to others.
-  constexpr std::array<std::string_view, 5> kOurs{"REGATTA_HOME", "REGATTA_LEDGER", "REGATTA_SLOTS", "REGATTA_PRICES",
-                                                  "REGATTA_CUDA_PLUGIN"};
+  constexpr std::array<std::string_view, 7> kOurs{"REGATTA_HOME",    "REGATTA_LEDGER",      "REGATTA_SLOTS",
+                                                  "REGATTA_PRICES",  "REGATTA_CUDA_PLUGIN", "REGATTA_NVML",
+                                                  "REGATTA_POWERCAP"};
   std::vector<std::string> names;
   for (const auto& entry : environment) {
     const std::string_view name = std::string_view(entry).substr(0, entry.find('='));

@@ -18,7 +18,7 @@ TEST(ClusterReader, ReadsEveryKey) {
   rack: {launcher: ssh, nodes: 2, cores_per_node: 16, gpus_per_node: 4, hosts: [n1, n2], ssh_config: ssh.conf, interface: eth1,
          price: {usd_per_node_hour: 2.142, market: spot, region: eu, source: list, date: 2025-07-01}}
   batch: {launcher: slurm, nodes: 3, cores_per_node: 64, partition: p, account: a, qos: q, constraint: c, time: "01:00:00",
-          extra: [--exclusive], gres: "gpu:2", queue_timeout: 2h}
+          extra: [--contiguous], gres: "gpu:2", queue_timeout: 2h}
 )");
   ASSERT_EQ(cluster.pools.size(), 3U);
   const PoolSpec& here = *cluster.find("here");
@@ -42,7 +42,7 @@ TEST(ClusterReader, ReadsEveryKey) {
                                 .date = "2025-07-01"}));
   EXPECT_EQ(batch.launcher, LauncherKind::kSlurm);
   EXPECT_EQ(batch.partition + batch.account + batch.qos + batch.constraint + batch.time, "paqc01:00:00");
-  EXPECT_THAT(batch.extra, testing::ElementsAre("--exclusive"));
+  EXPECT_THAT(batch.extra, testing::ElementsAre("--contiguous"));
   EXPECT_EQ(batch.gres, "gpu:2");
   EXPECT_EQ(batch.queue_timeout_s, 7200);
   EXPECT_EQ(cluster.source.at.at("pools.rack.nodes"), std::pair(3, 25));

@@ -4,7 +4,9 @@
 #   bed.sh up DIR [--hosts 4] [--slurm] [--share FOLDER]...   makes the bed, prints "ready", and stays: the bed lasts as
 #                                                             long as this process and the one that started it
 #   bed.sh exec DIR HOST COMMAND...                           runs a command on a host, in the folder of the caller
-#   bed.sh cut|mend|drop|undrop|crash|poweroff|boot|freeze|thaw DIR HOST
+#                                                             where the host has that, else in /
+#   bed.sh cut|mend|drop|undrop|crash|poweroff|freeze|thaw DIR HOST
+#   bed.sh boot DIR HOST                                      starts it again, and stays until it is down or its caller gone
 #   bed.sh rate DIR HOST 200mbit|off                          of its cable, in both directions
 #   bed.sh hide DIR HOST FOLDER                               the host no longer sees what lies there
 #   bed.sh strays DIR HOST                                    what nobody of the bed's own has left: processes, shared memory
