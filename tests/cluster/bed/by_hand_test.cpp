@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 
 #include <cstdlib>
+#include <regex>
 #include <set>
 
 #include "common/files.hpp"
@@ -93,6 +94,37 @@ TEST_F(ByHand, TheExampleScriptsRunAsTheyAreAndAreImported) {
   }
   EXPECT_EQ(scripts, 4) << "three scripts and their job";
   EXPECT_EQ(bed().strays({"n0", "n1", "n2", "n3", "n4"}), "");
+}
+
+// 70 s: nobody can ask the hosts, so the journal has to rest for a minute.
+TEST_F(ByHand, LongARunThatWasKilledOnOtherHostsIsLostAfterAMinute) {
+  const auto job = write("job.yaml", std::regex_replace(kByHandJob, std::regex("epochs: 1"), "max_time: 300"));
+  const fs::path folder = job.parent_path();
+  const auto submitted = shell({"sbatch", "-N2", "-n2", "-o", "killed.out", "--wrap",
+                                "srun --mpi=pmix -K regatta-worker job.yaml --run-dir killed"},
+                               folder);
+  ASSERT_EQ(submitted.exit_code, 0) << submitted.text();
+  const fs::path journal = folder / "killed/attempt-1/journal.jsonl";
+  ASSERT_TRUE(
+      wait_until([&] { return fs::exists(journal) && read_file(journal).find("\"epoch\"") != std::string::npos; },
+                 std::chrono::seconds(30)));
+  for (const char* host : {"n1", "n2"}) bed().run_on(host, {"pkill", "-9", "-x", "regatta-worker"});
+  const auto at_once = shell({"regatta", "import", "killed"}, folder);
+  EXPECT_EQ(at_once.exit_code, 10) << at_once.text();
+  EXPECT_THAT(at_once.err, AllOf(HasSubstr("may still be written by rank 0 on n1"), HasSubstr("counts as lost in ")));
+  ProcessResult later;
+  EXPECT_TRUE(wait_until(
+      [&] {
+        later = shell({"regatta", "import", "killed"}, folder);
+        return later.exit_code == 0;
+      },
+      std::chrono::seconds(75)))
+      << later.text();
+  State state;
+  for (const auto& event : Ledger(home() / "ledger.db").events()) apply(state, event);
+  ASSERT_EQ(state.runs.size(), 1U);
+  EXPECT_EQ(state.runs.begin()->second.status, RunStatus::kLost);
+  EXPECT_THAT(state.runs.begin()->second.reason, HasSubstr("without a stop line"));
 }
 
 TEST_F(ByHand, AWrongOrMissingLauncherIsSaidAndNobodyTrainsAlone) {
