@@ -159,7 +159,10 @@ if [ -d "$dir/slurm" ]; then
   munged --force --key-file="$dir/slurm/munge.key" --socket=/run/munge.sock --pid-file=/run/munge.pid \
     --log-file=/run/munge.log --seed-file=/run/munge.seed --num-threads=2
   mkdir -p /run/slurmd
-  if [ "\$host" = n0 ]; then slurmctld; else slurmd; fi
+  if [ "\$host" = n0 ]; then daemon=slurmctld; else daemon=slurmd; fi
+  \$daemon
+  # It returns before its last fork, whose process counts as the bed's own.
+  for _ in \$(seq 500); do [ ! -s /run/\$daemon.pid ] || break; sleep 0.01; done
 fi
 ps -eo pid=,comm= | awk '\$2 !~ /^(ps|awk)$/ {print \$1}' >/run/bed-own
 touch "$dir/\$host.ready"
