@@ -48,7 +48,8 @@ Reactor::~Reactor() = default;
 
 void Reactor::wait(Duration at_most) {
   impl_->context.restart();
-  if (impl_->context.run_one_for(at_most) > 0) impl_->context.poll();
+  impl_->context.run_one_for(at_most);
+  impl_->context.poll();  // run_one_for(0) looks at nothing
 }
 
 int Reactor::interrupts() const {

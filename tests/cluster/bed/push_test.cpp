@@ -34,12 +34,17 @@ class Push : public TwoHosts {
     ASSERT_NE(bed().run_on("n1", {tree / "bin/regatta-worker", "--version"}).exit_code, 0) << "it is still there";
   }
 
-  ProcessResult push_from(const fs::path& program, const std::vector<std::string>& more = {}) {
+  std::vector<std::string> push_command(const fs::path& program, const std::vector<std::string>& more = {}) {
     std::vector<std::string> argv = run_arguments(kPushedJob, kPushPool, {"--push", "--home", home()});
     argv.insert(argv.begin(), program);
     argv.insert(argv.end(), more.begin(), more.end());
-    return run(bed().on("n0", argv), {.environment = {{"NO_COLOR", "1"}, {"REGATTA_SLOTS", bed_folder() / "slots"}}},
-               std::chrono::seconds(120));
+    return bed().on("n0", argv);
+  }
+  ProcessOptions options() const {
+    return {.environment = {{"NO_COLOR", "1"}, {"REGATTA_SLOTS", bed_folder() / "slots"}}};
+  }
+  ProcessResult push_from(const fs::path& program, const std::vector<std::string>& more = {}) {
+    return run(push_command(program, more), options(), std::chrono::seconds(120));
   }
   /// The hosts to which a dry run would copy.
   Json lacking(const fs::path& program) {
@@ -136,6 +141,28 @@ TEST_F(Push, ADryRunSaysWhatWouldBeCopiedWhere) {
   ASSERT_EQ(bed().run_on("n2", {"mount", "--bind", "/dev/null", "/usr/bin/orted"}).exit_code, 0);
   EXPECT_THAT(push_from(tree / "bin/regatta", {"--dry-run"}).out, HasSubstr("refused host n2: no orted"))
       << "what is missing beside the tree is said all the same";
+}
+
+TEST_F(Push, CtrlCEndsItAndLeavesNothing) {
+  const auto tree = install();
+  hide(tree);
+  bed().act("rate", "n0", {"200mbit"});  // it is not done before it is ended
+  Process push(push_command(tree / "bin/regatta"), options());
+  const std::string archive = "ls /tmp/regatta-push-*/tree.tar";
+  ASSERT_TRUE(wait_until(
+      [&] {
+        return bed().run_on("n0", {"sh", "-c", archive}).exit_code == 0;
+      },
+      std::chrono::seconds(60)))
+      << push.err();
+  bed().run_on("n0", {"pkill", "-INT", "-x", "regatta"});
+  const auto ended = push.wait();
+  EXPECT_EQ(ended.exit_code, 130) << ended.text();
+  EXPECT_THAT(ended.err, Not(HasSubstr("tar"))) << "it has not failed";
+  EXPECT_NE(bed().run_on("n0", {"sh", "-c", archive}).exit_code, 0);
+  const auto trees = [&] { return bed().run_on("n1", {"sh", "-c", "ls /tmp/regatta/trees 2>/dev/null"}).out; };
+  EXPECT_TRUE(wait_until([&] { return trees().empty(); })) << trees();
+  EXPECT_EQ(bed().strays({"n0", "n1", "n2"}), "");
 }
 
 TEST_F(Push, NeedsAnInstalledTree) {
