@@ -15,30 +15,19 @@
 
 #include "common/features.hpp"
 #include "common/files.hpp"
-#include "jobs/linear.hpp"
-#include "jobs/model_layout.hpp"
 #include "jobs/plan_files.hpp"
-#include "jobs/shares.hpp"
 #include "worker/allocator.hpp"
 #include "worker/attempt_record.hpp"
-#include "worker/bridge_device.hpp"
-#include "worker/device_batches.hpp"
-#include "worker/device_exchanger.hpp"
 #include "worker/failure.hpp"
 #include "worker/hand_plan.hpp"
-#include "worker/host_device.hpp"
-#include "worker/loader.hpp"
-#include "worker/loss_scale.hpp"
-#include "worker/measure_lanes.hpp"
 #include "worker/micro_batch.hpp"
 #include "worker/mpi.hpp"
 #include "worker/node_dataset.hpp"
+#include "worker/part_maker.hpp"
 #include "worker/pinning.hpp"
-#include "worker/polled_wait.hpp"
 #include "worker/rank_log.hpp"
 #include "worker/run_folder.hpp"
 #include "worker/signals.hpp"
-#include "worker/start_weights.hpp"
 #include "worker/tf32.hpp"
 #include "worker/trainer.hpp"
 
@@ -61,7 +50,6 @@ class Worker {
          LastWords& last_words, RankContext& ranks)
       : options_(options),
         leave_now_(leave_now),
-        cuda_(cuda),
         gpus_(cuda.report()),
         wraps_(wraps),
         launched_(!variables.launcher.empty()),
@@ -70,7 +58,15 @@ class Worker {
         watchdog_(watchdog),
         last_words_(last_words),
         ranks_(ranks),
-        process_start_(process_start()) {}
+        process_start_(process_start()),
+        parts_({.plan = plan_,
+                .features = features_,
+                .wraps = wraps,
+                .cuda = cuda,
+                .gpus = gpus_,
+                .ranks = ranks,
+                .watchdog = watchdog,
+                .log = log}) {}
   ~Worker() { last_words_.set(nullptr); }
   Worker(const Worker&) = delete;
   Worker& operator=(const Worker&) = delete;
@@ -219,29 +215,16 @@ class Worker {
     std::optional<StepTrace> trace;
     if (features_.has(Feature::kStepTrace)) trace.emplace();
     LapClock clock(trace ? &*trace : nullptr);
-    const std::unique_ptr<Device> device = open_device();  // null: no rank has a GPU
-    std::unique_ptr<Model> model;
-    const Placement& place = plan_.placement;
-    const LinearKernels linear =
-        place.backend == Backend::kMpi || place.cpu_ranks > 0 ? choose_kernels() : LinearKernels{};
-    const LayerKernels kernels = is_gpu_rank(place, ranks_.rank())
-                                     ? LayerKernels{.convolutions = false, .lstm = false}
-                                     : LayerKernels{.linear = linear,
-                                                    .convolutions = features_.has(Feature::kConvolutions),
-                                                    .lstm = features_.has(Feature::kLstm)};
-    agree(ranks_, [&] {
-      model = make_model(plan_.training.model, plan_.dataset, spec.precision, spec.seed, kernels,
-                         device ? device->where() : c10::kCPU);
-    });
-    load_start_weights(*model, plan_, ranks_, watchdog_);
-    if (wraps_.model) model = wraps_.model(std::move(model), ranks_.rank());
-    const auto exchanger = make_exchanger(*model, device.get(), clock);
-    settle_micro_batch(*model, *exchanger);
+    const std::unique_ptr<Device> device = parts_.open_device();  // null: no rank has a GPU
+    const LinearKernels linear = parts_.choose_kernels();
+    const auto model = parts_.make_model(linear, device.get());
+    const auto exchanger = parts_.make_exchanger(*model, device.get(), clock);
+    parts_.settle_micro_batch(*model, *exchanger);
     if (ranks_.world_size() > 1 && spec.batch_norm == BatchNorm::kSync)
       model->share_statistics([&](std::span<double> sums) { exchanger->sum_statistics(sums); });
-    Device* const gpu = is_gpu_rank(place, ranks_.rank()) ? device.get() : nullptr;
-    const auto batches = make_batches(data, gpu);
-    const auto evaluation = make_evaluation(data, gpu);
+    Device* const gpu = is_gpu_rank(plan_.placement, ranks_.rank()) ? device.get() : nullptr;
+    const auto batches = parts_.make_batches(data, gpu);
+    const auto evaluation = parts_.make_evaluation(data, gpu);
     write_start(*model, *exchanger, linear, warnings);
     std::optional<HostEnergy> energy;
     if (ranks_.local_rank() == 0) energy.emplace(devices_of_host());
@@ -288,130 +271,18 @@ class Worker {
     return failure.code;
   }
 
-  /// What this rank exchanges on, where the plan has ranks on GPUs. Collective.
-  std::unique_ptr<Device> open_device() {
-    const Placement& place = plan_.placement;
-    if (place.backend != Backend::kNccl) return nullptr;
-    if (place.cpu_ranks == 0) return open_gpu(ranks_);
-    const MixedRanks mixed = split_by_device(ranks_, place);
-    if (mixed.gpus == nullptr) return make_host_device(*mixed.carriers, watchdog_);
-    bridged_ = open_gpu(*mixed.gpus);
-    return make_bridge_device(*bridged_, mixed);
-  }
-
-  /// Collective over `ranks`, which have a GPU each.
-  std::unique_ptr<Device> open_gpu(RankContext& ranks) {
-    if (wraps_.device) return wraps_.device(ranks);
-    const auto gpus = static_cast<int>(gpus_.devices.size());
-    return cuda_.plugin->table().open_device(ranks.local_rank() % gpus, ranks,
-                                             [this](const char* what, const std::function<bool()>& done) {
-                                               const WatchedWait wait(watchdog_, what, WaitKind::kPolling);
-                                               poll_until(watchdog_, done);
-                                             });
-  }
-
-  /// The plan's, or else what rank 0 finds on its core: the same on every rank.
-  LinearKernels choose_kernels() {
-    if (!features_.has(Feature::kOneDnnLinear)) return {};
-    if (plan_.kernels) return *plan_.kernels;
-    const TrainSpec& spec = plan_.training.train;
-    std::string text;
-    agree(ranks_, [&] {
-      if (ranks_.rank() != 0) return;
-      const PositionRange part =
-          micro_batch(global_batch(plan_.dataset.train_count, spec.batch, 0), spec.accumulate, 0);
-      const std::int64_t samples = share_of(part, plan_.shares, /*rank=*/0).size();
-      text = to_json(measure_linear_kernels(plan_.training.model, plan_.dataset, samples, spec.precision)).dump();
-    });
-    return linear_kernels_from_json(parse_json(ranks_.broadcast(std::move(text)), "rank 0's kernels"));
-  }
-
-  /// From here on the plan has a number, or none.
-  void settle_micro_batch(Model& model, Exchanger& exchanger) {
-    auto& micro_batch = plan_.training.train.micro_batch;
-    if (micro_batch != kAutoMicroBatch) return;
-    micro_batch = find_micro_batch(plan_, model, exchanger, ranks_);
-    log_.info(fmt::format("micro_batch auto: {} samples at once", *micro_batch));
-  }
-
-  /// Nothing where it leaves a rank's part whole.
-  std::optional<std::int64_t> divided_at() const {
-    const auto& micro_batch = plan_.training.train.micro_batch;
-    return micro_batch && *micro_batch < largest_part(plan_) ? micro_batch : std::nullopt;
-  }
-
-  std::unique_ptr<Exchanger> make_exchanger(const Model& model, Device* device, LapClock& clock) {
-    std::vector<Parameter> parameters;
-    const TrainSpec& spec = plan_.training.train;
-    for (const auto& [name, tensor] : model.parameters()) parameters.push_back({name, tensor});
-    if (spec.precision == Precision::kBf16) mark_bf16(parameters);
-    ExchangerParts parts{.parameters = parameters,
-                         .limits = plan_.buckets,
-                         .clip_norm = spec.clip_norm,
-                         .clock = clock,
-                         .watchdog = watchdog_,
-                         .ranks = ranks_};
-    const bool one_host = ranks_.local_size() == ranks_.world_size();
-    const bool has_mpi = ranks_.world_size() > 1;
-    std::shared_ptr<LossScale> loss_scale;
-    if (spec.precision == Precision::kFp16) loss_scale = std::make_shared<LossScale>(device->where());
-    const auto wrapped_optimizer = [&] {
-      auto optimizer = make_optimizer(spec.optimizer, parameters, loss_scale ? loss_scale->overflow() : at::Tensor());
-      return wraps_.optimizer ? wraps_.optimizer(std::move(optimizer), ranks_.rank()) : std::move(optimizer);
-    };
-    std::unique_ptr<Exchanger> exchanger;
-    if (device != nullptr) {
-      exchanger = make_device_exchanger(std::move(parts), wrapped_optimizer(), *device, spec.exchange.wire, loss_scale);
-    } else if (!has_mpi ||
-               (features_.has(Feature::kNodeExchanger) && (one_host || features_.has(Feature::kClusterExchanger)))) {
-      const NodeOptions options{.streaming_stores = features_.has(Feature::kStreamingStores),
-                                .bf16_weights = features_.has(Feature::kBf16Weights)};
-      if (!one_host) lanes_ = plan_.lanes ? *plan_.lanes : measure_lanes(ranks_, watchdog_);
-      exchanger = one_host ? make_node_exchanger(std::move(parts), spec.optimizer, options)
-                           : make_cluster_exchanger(std::move(parts), spec.optimizer, options,
-                                                    {.wire = spec.exchange.wire,
-                                                     .every = spec.exchange.every,
-                                                     .outer = spec.exchange.outer.value_or(OuterSpec{}),
-                                                     .choice = *lanes_});
-    } else {
-      exchanger = make_mpi_exchanger(std::move(parts), wrapped_optimizer());
-    }
-    return wraps_.exchanger ? wraps_.exchanger(std::move(exchanger), clock, ranks_.rank()) : std::move(exchanger);
-  }
-
-  void mark_bf16(std::vector<Parameter>& parameters) const {
-    std::size_t i = 0;
-    for (const TensorLayout& tensor : model_layout(plan_.training.model, plan_.dataset))
-      if (tensor.trained()) parameters.at(i++).may_be_bf16 = tensor.autocast;
-  }
-
-  std::unique_ptr<BatchSource> make_batches(const NodeDataset& data, Device* device) {
-    BeforeBatch before;
-    if (wraps_.before_batch)
-      before = [hook = wraps_.before_batch, rank = ranks_.rank()](std::int64_t batch) { hook(rank, batch); };
-    auto source = open_source(plan_, data, Split::kTrain);
-    auto batches = device != nullptr ? make_device_batches(plan_, std::move(source), ranks_.rank(), *device, watchdog_,
-                                                           std::move(before))
-                                     : make_loader(plan_, std::move(source), ranks_.rank(), std::move(before));
-    return wraps_.batches ? wraps_.batches(std::move(batches), plan_, ranks_.rank()) : std::move(batches);
-  }
-
-  /// Nothing when the job does not evaluate, or has nothing to evaluate on.
-  std::unique_ptr<EvaluationSource> make_evaluation(const NodeDataset& data, Device* device) {
-    if (plan_.training.train.evaluate == Evaluate::kNever || data.test.count == 0) return nullptr;
-    auto source = open_source(plan_, data, Split::kTest);
-    auto batches = device != nullptr
-                       ? make_device_evaluation(plan_, std::move(source), ranks_.rank(), *device, watchdog_)
-                       : make_evaluation_source(plan_, std::move(source), ranks_.rank());
-    return wraps_.evaluation ? wraps_.evaluation(std::move(batches), ranks_.rank()) : std::move(batches);
-  }
-
   std::vector<std::string> gather_warnings(const std::vector<std::string>& own) {
     std::vector<std::string> all;
     for (const auto& text : own) log_.warning(text);
     for (const auto& text : ranks_.gather(Json(own).dump()))
       for (const auto& warning : parse_json(text, "a rank's warnings")) all.push_back(warning.get<std::string>());
     return all;
+  }
+
+  /// Nothing where it leaves a rank's part whole.
+  std::optional<std::int64_t> divided_at() const {
+    const auto& micro_batch = plan_.training.train.micro_batch;
+    return micro_batch && *micro_batch < largest_part(plan_) ? micro_batch : std::nullopt;
   }
 
   void write_start(const Model& model, const Exchanger& exchanger, const LinearKernels& kernels,
@@ -435,7 +306,7 @@ class Worker {
                         .bucket_plan_hash = exchanger.bucket_plan_hash(),
                         .dataset_key = plan_.dataset.key,
                         .kernels = to_json(kernels),
-                        .lanes = lanes_ ? to_json(*lanes_) : Json(nullptr),
+                        .lanes = parts_.lanes() ? to_json(*parts_.lanes()) : Json(nullptr),
                         .micro_batch = divided_at(),
                         .weights_xxh3 = plan_.weights ? plan_.weights->xxh3 : "",
                         .warnings = warnings};
@@ -514,7 +385,6 @@ class Worker {
 
   const WorkerOptions& options_;
   const LeaveNow& leave_now_;
-  const LoadedCuda& cuda_;
   const GpuReport gpus_;  // the driver is asked once
   const WorkerWraps& wraps_;
   const bool launched_;
@@ -527,10 +397,9 @@ class Worker {
   Features features_;  // from read_features on
   Plan plan_;
   RunFolder folder_;
-  std::optional<LaneChoice> lanes_;  // where there are several nodes, from make_exchanger on
   StagedData staged_;
   std::optional<AttemptRecord> record_;  // rank 0, from open_folder on
-  std::unique_ptr<Device> bridged_;      // a GPU with CPU ranks beside it, below what open_device returns
+  PartMaker parts_;                      // of the trainer; goes first
 };
 
 std::unique_ptr<RankContext> make_context(const LauncherVariables& variables, Watchdog& watchdog,
