@@ -35,6 +35,7 @@ using namespace std::chrono_literals;
 constexpr std::int64_t kPieceBytes = 1 << 20;
 constexpr int kMostThreads = 8;  // a network file system answers several at once, and a disk is not helped by more
 constexpr Duration kLeastPatience = 10s;
+constexpr int kOwnReadings = 4;  // looks for what is there, looks again with the lock, copies, reads the copy
 constexpr std::int64_t kBytesPerFile = 25'000;  // opening a small file on a network file system may take 5 ms
 constexpr double kMostPart = 0.5, kFreePart = 0.05;
 
@@ -239,9 +240,20 @@ std::int64_t bytes_to_stage(const DatasetIndex& index) {
   return bytes;
 }
 
+namespace {
+
+Duration reading_time(const DatasetIndex& index) {
+  return reading_allowance(bytes_to_stage(index) + kBytesPerFile * index.images.count);
+}
+
+}  // namespace
+
+Duration stage_patience(const DatasetIndex& index) {
+  return kLeastPatience + reading_time(index);
+}
+
 Duration stage_allowance(const DatasetIndex& index) {
-  constexpr int kReadings = 4;
-  return kLeastPatience + kReadings * reading_allowance(bytes_to_stage(index) + kBytesPerFile * index.images.count);
+  return stage_patience(index) + kOwnReadings * reading_time(index);
 }
 
 DatasetIndex staged_index(DatasetIndex index, const fs::path& folder) {
@@ -250,17 +262,32 @@ DatasetIndex staged_index(DatasetIndex index, const fs::path& folder) {
   return index;
 }
 
-StageLock::StageLock(const fs::path& path) : descriptor_(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600)) {
-  if (descriptor_ < 0) cannot_write(path, errno);
+StageLock::StageLock(fs::path path) : path_(std::move(path)) {
+  open();
 }
 StageLock::~StageLock() {
   if (descriptor_ >= 0) ::close(descriptor_);
 }
-StageLock::StageLock(StageLock&& other) noexcept : descriptor_(std::exchange(other.descriptor_, -1)) {}
+StageLock::StageLock(StageLock&& other) noexcept
+    : path_(std::move(other.path_)), descriptor_(std::exchange(other.descriptor_, -1)) {}
 
 StageLock& StageLock::operator=(StageLock&& other) noexcept {
+  std::swap(path_, other.path_);
   std::swap(descriptor_, other.descriptor_);
   return *this;
+}
+
+void StageLock::open() {
+  if (descriptor_ >= 0) ::close(descriptor_);
+  descriptor_ = ::open(path_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+  if (descriptor_ < 0) cannot_write(path_, errno);
+}
+
+bool StageLock::is_of_path() const {
+  struct stat held {};
+  struct stat found {};
+  return ::fstat(descriptor_, &held) == 0 && ::stat(path_.c_str(), &found) == 0 && held.st_ino == found.st_ino &&
+         held.st_dev == found.st_dev;
 }
 
 bool StageLock::share(Duration limit) {
@@ -272,12 +299,16 @@ bool StageLock::take(Duration limit) {
 
 bool StageLock::lock(int kind, Duration limit) {
   const auto give_up = std::chrono::steady_clock::now() + limit;
-  while (::flock(descriptor_, kind | LOCK_NB) != 0) {
-    if (errno != EWOULDBLOCK && errno != EINTR)
+  for (;;) {
+    if (::flock(descriptor_, kind | LOCK_NB) == 0) {
+      if (is_of_path()) break;
+      open();  // who sweeps /tmp has removed the file: whoever came next would lock another
+    } else if (errno != EWOULDBLOCK && errno != EINTR) {
       throw DataError(
           fmt::format("data.stage: this node's folder cannot be locked: {}\n  set REGATTA_STAGE to a folder "
                       "on a disk of its own",
                       std::strerror(errno)));
+    }
     if (std::chrono::steady_clock::now() >= give_up) return false;
     std::this_thread::sleep_for(20ms);
   }
@@ -292,24 +323,29 @@ StageSpace stage_space(const fs::path& folder) {
   return {static_cast<std::int64_t>(found.f_blocks) * block, static_cast<std::int64_t>(found.f_bavail) * block};
 }
 
-Staged stage_dataset(const DatasetIndex& index, const fs::path& folder, const StageSpaceOf& space) {
+Staged stage_dataset(const DatasetIndex& index, const fs::path& folder, const StageSpaceOf& space, Duration patience) {
   if (!parse_hash(index.key)) throw DataError("data: expected a key of 32 hex digits, found " + index.key);
   make_own_folder(folder);
   const std::vector<StagedFile> files = files_of(index, staged_index(index, folder), folder / index.key);
   const fs::path lock_file = folder / (index.key + ".lock");
-  const Duration patience = kLeastPatience + reading_allowance(bytes_to_stage(index));
   Staged staged{.lock = StageLock(lock_file), .bytes = bytes_to_stage(index)};
   const auto held_too_long = [&] {
     throw DataError(
-        fmt::format("{}: another run stages the same data on this node, and has not ended for {:.0f} s\n  end "
-                    "it, or set REGATTA_STAGE to another folder",
+        fmt::format("{}: other runs stage the same data on this node, and have not ended for {:.0f} s\n  end "
+                    "them, or set REGATTA_STAGE to another folder",
                     lock_file.string(), seconds(patience)));
+  };
+  Duration left = patience;
+  const auto locked = [&](bool (StageLock::*kind)(Duration)) {
+    const auto begin = std::chrono::steady_clock::now();
+    if (!(staged.lock.*kind)(left)) held_too_long();
+    left -= std::min<Duration>(left, std::chrono::steady_clock::now() - begin);
   };
   constexpr int kTries = 3;  // between two locks another run may remove what was just copied
   for (int i = 0; i < kTries; ++i) {
-    if (!staged.lock.share(patience)) held_too_long();
+    locked(&StageLock::share);
     if (wrong_ones(files).empty()) return staged;
-    if (!staged.lock.take(patience)) held_too_long();
+    locked(&StageLock::take);
     remove_parts(folder / index.key);
     const auto wrong = wrong_ones(files);  // another may have copied them meanwhile
     std::int64_t needed = 0;
@@ -325,6 +361,10 @@ Staged stage_dataset(const DatasetIndex& index, const fs::path& folder, const St
   throw DataError(folder.string() +
                   ": what is staged there is removed or changed by somebody else\n  set REGATTA_STAGE "
                   "to another folder of this node");
+}
+
+Staged stage_dataset(const DatasetIndex& index, const fs::path& folder, const StageSpaceOf& space) {
+  return stage_dataset(index, folder, space, stage_patience(index));
 }
 
 }  // namespace regatta

@@ -24,17 +24,21 @@ std::filesystem::path stage_folder();
 /// Bytes of the dataset's files; 0 for one that has none.
 std::int64_t bytes_to_stage(const DatasetIndex& index);
 
-/// How long staging may take on a node: others' copying first, then its own, and reading it all again.
+/// How long others on a node may hold what a run has to stage: all waits of one staging together.
+Duration stage_patience(const DatasetIndex& index);
+/// How long staging may take on a node: that patience, then reading and copying. What waits for a node that stages may
+/// wait as long.
 Duration stage_allowance(const DatasetIndex& index);
 
 /// The same dataset with its files in `folder`; nothing is read.
 DatasetIndex staged_index(DatasetIndex index, const std::filesystem::path& folder);
 
-/// Keeps others from removing what is staged, until it is destroyed.
+/// Keeps others from removing what is staged, until it is destroyed. A lock is on the file that has the path at that
+/// moment: one that was removed meanwhile, as who sweeps /tmp does, is made anew.
 class StageLock {
  public:
   /// Opens or makes the file. Throws DataError.
-  explicit StageLock(const std::filesystem::path& path);
+  explicit StageLock(std::filesystem::path path);
   ~StageLock();
   StageLock(StageLock&& other) noexcept;
   StageLock& operator=(StageLock&& other) noexcept;
@@ -46,9 +50,12 @@ class StageLock {
   bool take(Duration limit);
 
  private:
+  void open();
+  bool is_of_path() const;
   bool lock(int kind, Duration limit);
 
-  int descriptor_;
+  std::filesystem::path path_;
+  int descriptor_ = -1;
 };
 
 struct Staged {
@@ -65,7 +72,10 @@ using StageSpaceOf = std::function<StageSpace(const std::filesystem::path&)>;
 StageSpace stage_space(const std::filesystem::path& folder);
 
 /// Brings the files to staged_index(index, folder). Throws DataError: a file that cannot be read or is another than was
-/// indexed, no room, a folder that is not this user's alone, a lock that is held too long.
+/// indexed, no room, a folder that is not this user's alone, others that hold the lock for longer than `patience`.
+Staged stage_dataset(const DatasetIndex& index, const std::filesystem::path& folder, const StageSpaceOf& space,
+                     Duration patience);
+/// With the patience that stage_allowance() counts on.
 Staged stage_dataset(const DatasetIndex& index, const std::filesystem::path& folder,
                      const StageSpaceOf& space = stage_space);
 

@@ -131,6 +131,51 @@ TEST_F(Staging, IsKeptByWhoReadsIt) {
   EXPECT_TRUE(other.share(0s)) << "a second run reads it, too";
 }
 
+TEST_F(Staging, ALockIsOnTheFileThatIsThere) {
+  const fs::path path = there_.path() / "key.lock";
+  StageLock early(path);
+  fs::remove(path);  // as who sweeps /tmp does
+  {
+    StageLock late(path);
+    ASSERT_TRUE(late.take(0s));
+    EXPECT_FALSE(early.share(100ms)) << "both would hold it";
+  }
+  EXPECT_TRUE(early.share(10s));
+  EXPECT_FALSE(StageLock(path).take(0s));
+}
+
+TEST_F(Staging, WaitsForOthersNoLongerThanItsPatienceAltogether) {
+  fs::create_directory(place_);
+  fs::permissions(place_, fs::perms::owner_all);
+  StageLock other(place_ / (index_.key + ".lock"));
+  ASSERT_TRUE(other.take(0s));
+  std::thread others([&] {
+    std::this_thread::sleep_for(600ms);
+    EXPECT_TRUE(other.share(0s));  // nothing was copied: it is for this one to do, once nobody reads
+    std::this_thread::sleep_for(800ms);
+    other = StageLock(there_.path() / "elsewhere");
+  });
+  try {
+    stage_dataset(index_, place_, kRoom, 1s);
+    ADD_FAILURE() << "it waited for 1.4 s";
+  } catch (const DataError& error) {
+    EXPECT_THAT(error.what(), AllOf(HasSubstr("have not ended for 1 s"), HasSubstr("REGATTA_STAGE")));
+  }
+  others.join();
+}
+
+// Whoever is impatient first says why: the node that waits for others' copying, not those that wait for this node.
+TEST_F(Staging, WhatWaitsForANodeHasPatienceForItsPatience) {
+  DatasetIndex images = index_;
+  images.images.data_bytes = 50'000'000;
+  images.images.count = 1'000'000;
+  for (const DatasetIndex& index : {index_, images}) {
+    const Duration reading = reading_allowance(bytes_to_stage(index));
+    EXPECT_GE(stage_allowance(index), stage_patience(index) + 2 * reading) << "a copy and a look at it";
+  }
+  EXPECT_GT(stage_patience(images), 10 * stage_patience(index_)) << "others, too, open a million files";
+}
+
 TEST_F(Staging, BelievesNoFolderThatOthersMayWriteTo) {
   fs::create_directories(place_);
   ASSERT_EQ(::chmod(place_.c_str(), 0777), 0);
