@@ -18,6 +18,7 @@
 #include "jobs/plan_files.hpp"
 #include "worker/allocator.hpp"
 #include "worker/attempt_record.hpp"
+#include "worker/divergence.hpp"
 #include "worker/failure.hpp"
 #include "worker/hand_plan.hpp"
 #include "worker/micro_batch.hpp"
@@ -327,15 +328,8 @@ class Worker {
 
   void finish(const Model& model, const Exchanger& exchanger, const TrainingResult& result,
               std::optional<StepTrace>& trace) {
-    const std::int64_t ending_step = result.ending_step > 0 ? result.ending_step : result.steps;
-    std::string message;
-    if (result.overflowed)
-      message = fmt::format(
-          "gradients overflow float16 at every scale of the loss, up to step {}: lower train.optimizer.lr, or write "
-          "train.precision: bf16",
-          ending_step);
-    else if (result.exit_code == ExitCode::kNonFiniteLoss)
-      message = fmt::format("the loss is not finite at step {}: lower train.optimizer.lr", ending_step);
+    const bool several_nodes = ranks_.local_size() < ranks_.world_size();
+    const std::string message = divergence_words(plan_, several_nodes, result);
     const bool usable = result.exit_code != ExitCode::kNonFiniteLoss;
     allow_for_writing(bytes_of(model));
     if (!message.empty()) log_.error(message, /*agreed=*/true);

@@ -1,6 +1,6 @@
 // N ranks equal one: same samples in each global batch, same weights up to rounding.
 
-#include <gtest/gtest.h>
+#include <gmock/gmock.h>
 
 #include <set>
 
@@ -8,6 +8,8 @@
 
 namespace regatta::test {
 namespace {
+
+using testing::AllOf, testing::HasSubstr, testing::Not;
 
 std::string job(const std::string& model, const std::string& data, const std::string& precision, int epochs,
                 const std::string& evaluate = "never") {
@@ -261,6 +263,33 @@ TEST(EqualityOfNodes, EveryEighthStepLearnsAsWell) {
     EXPECT_LT(run.epochs.back().train_loss, 0.9 * run.epochs.front().train_loss);
     EXPECT_NEAR(*run.epochs.back().test_accuracy, *steady.epochs.back().test_accuracy, 0.05);
   }
+}
+
+/// What a training that must fail says.
+std::string failure_of(const std::string& job_text, int ranks, const std::string& hosts) {
+  try {
+    train(to_json(plan_for(job_text, ranks)), {{"REGATTA_TEST_HOSTS", hosts}});
+    return "it ended in order";
+  } catch (const std::runtime_error& failure) {
+    return failure.what();
+  }
+}
+
+TEST(OuterStep, IsNamedWhereATrainingDivergesAfterIt) {
+  const std::string data = "{format: synthetic, samples: 640, shape: [1, 12, 12], classes: 10}";
+  const auto with = [&](double lr, const std::string& exchange) {
+    std::string text = job("mlp, hidden: [32]", data, "fp32", 40);
+    text.replace(text.find("lr: 0.05"), 8, "lr: " + std::to_string(lr));
+    return text.replace(text.find("  deadline"), 0, "  exchange: " + exchange + "\n");
+  };
+  const std::string outer = "{every: 2, outer: {lr: 1.0e+20, momentum: 0.9}}";
+  EXPECT_THAT(failure_of(with(0.05, outer), 2, "0,1"),
+              AllOf(HasSubstr("the loss is not finite at step 3"), HasSubstr("lower train.optimizer.lr, or"),
+                    HasSubstr("train.exchange.outer"), HasSubstr("lr 1e+20, momentum 0.9")));
+  EXPECT_THAT(failure_of(with(1e30, outer), 2, "0,1"),
+              AllOf(HasSubstr("the loss is not finite at step 2"), Not(HasSubstr("exchange"))))
+      << "nodes have not met";
+  EXPECT_THAT(failure_of(with(1e30, "{every: 2}"), 2, "0,1"), Not(HasSubstr("exchange")));
 }
 
 /// Full MNIST, two nodes, mean of three seeds.
