@@ -249,6 +249,72 @@ TEST(EqualityOfNodes, ARankOrANodeMayHaveNothing) {
   }
 }
 
+// The last batch has 1 sample, or 3 in two parts of 1 and 2: for most ranks, and for whole nodes, nothing.
+TEST(EqualityOfNodes, ALastBatchMayHaveFewerSamplesThanThereAreRanks) {
+  for (const auto& [model, samples] :
+       {std::pair("resnet18, channels: [4, 4, 8, 8]", "65"), std::pair("mlp, hidden: [16]", "67")})
+    expect_nodes_equal_one(
+        everything(model, std::string("{format: synthetic, samples: ") + samples + ", shape: [3, 8, 8], classes: 4}"),
+        1e-10);
+}
+
+/// As `job`, with nodes that take steps of their own.
+std::string rare_job(const std::string& model, const std::string& data, int batch, int epochs) {
+  std::string text = job(model, data, "fp64", epochs, "every_epoch");
+  text.replace(text.find("128"), 3, std::to_string(batch));
+  return text.replace(text.find("  deadline"), 0, "  exchange: {every: 3}\n");
+}
+
+// Nodes that meet after each step, because it is an epoch's only one, train what one rank does: momentum is linear, and
+// each has its part of the samples. Also where nodes have unequal numbers of ranks, and where some have no sample.
+TEST(EqualityOfNodes, NodesThatMeetAfterEachStepOfTheirOwnAreOneRank) {
+  for (const int samples : {40, 3}) {
+    const std::string data =
+        "{format: synthetic, samples: " + std::to_string(samples) + ", shape: [1, 28, 28], classes: 10}";
+    const std::string text = rare_job("cnn", data, /*batch=*/40, /*epochs=*/6);
+    const TrainingRun one = train(to_json(plan_for(text, 1)));
+    for (const char* hosts : {"0,0,1", "0,0,0,1", "0,1,1,2", "0,1,2,3"}) {
+      const int ranks = static_cast<int>(std::string(hosts).size() + 1) / 2;
+      const TrainingRun many = train(to_json(plan_for(text, ranks)), {{"REGATTA_TEST_HOSTS", hosts}});
+      EXPECT_EQ(many.exchanger, "cluster");
+      EXPECT_LE(relative_difference(many.weights, one.weights), 1e-10) << hosts << ", " << samples << " samples";
+      EXPECT_EQ(multisets(many.delivered), multisets(one.delivered)) << hosts;
+      expect_same_figures(many, one);
+    }
+  }
+}
+
+// What a node does by itself depends on its samples alone, not on how many ranks share them: also with batch norm,
+// clipping, and a last batch in which nodes have nothing.
+TEST(EqualityOfNodes, ANodeOfSeveralRanksIsANodeOfOne) {
+  for (const std::string model : {"resnet18, channels: [4, 4, 8, 8]", "mlp, hidden: [16]"}) {
+    std::string text = everything(model, "{format: synthetic, samples: 161, shape: [3, 8, 8], classes: 4}");
+    text.replace(text.find("  deadline"), 0, "  exchange: {every: 2, outer: {lr: 0.7, momentum: 0.9}}\n");
+    Json single = to_json(plan_for(text, 2));
+    single["shares"] = {3, 1};
+    const TrainingRun expected = train(single, {{"REGATTA_TEST_HOSTS", "0,1"}});
+    const TrainingRun found = train(to_json(plan_for(text, 4)), {{"REGATTA_TEST_HOSTS", "0,0,0,1"}});
+    EXPECT_LE(relative_difference(found.weights, expected.weights), 1e-10) << model;
+    EXPECT_EQ(multisets(found.delivered), multisets(expected.delivered)) << model;
+    expect_same_figures(found, expected);
+  }
+}
+
+// A node that never has a sample counts for nothing, whatever it does: the other one trains as one rank does.
+TEST(EqualityOfNodes, ANodeWithoutSamplesChangesNothingWhereNodesTrainOnTheirOwn) {
+  std::string text =
+      everything("resnet18, channels: [4, 4, 8, 8]", "{format: synthetic, samples: 70, shape: [3, 8, 8], classes: 4}");
+  const TrainingRun one = train(to_json(plan_for(text, 1)));
+  text.replace(text.find("  deadline"), 0, "  exchange: {every: 2}\n");
+  for (const Json& shares : {Json({1, 1, 0}), Json({0, 0, 1})}) {
+    Json plan = to_json(plan_for(text, 3));
+    plan["shares"] = shares;
+    const TrainingRun idle = train(plan, {{"REGATTA_TEST_HOSTS", "0,0,1"}});
+    EXPECT_LE(relative_difference(idle.weights, one.weights), 1e-10) << shares;
+    expect_same_figures(idle, one);
+  }
+}
+
 /// Where nodes train on their own it is another training, which must end in one model and learn as well.
 TEST(EqualityOfNodes, EveryEighthStepLearnsAsWell) {
   const std::string data = "{format: synthetic, samples: 2600, shape: [1, 12, 12], classes: 10}";
