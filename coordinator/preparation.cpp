@@ -279,6 +279,7 @@ Plan plan_run(const Preparation& preparation, const PlannedRow& row, RunId run, 
   plan.power = row.power;
   plan.choice = row.choice;
   plan.kernels = row.kernels;
+  plan.lanes = row.lanes;
   return plan;
 }
 

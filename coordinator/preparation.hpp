@@ -32,6 +32,7 @@ struct PlannedRow {
   std::vector<Way> ways;                 ///< to try; empty: nothing is `auto`
   std::optional<Choice> choice;          ///< among them
   std::optional<LinearKernels> kernels;  ///< of an earlier run; nothing: the worker measures
+  std::optional<LaneChoice> lanes;       ///< likewise
   Placement placement;
   Price price;
   std::optional<PowerSpec> power;

@@ -8,6 +8,7 @@
 #include "common/shell.hpp"
 #include "coordinator/choice_words.hpp"
 #include "coordinator/figures.hpp"
+#include "coordinator/lane_cache.hpp"
 #include "coordinator/progress.hpp"
 #include "coordinator/run_bill.hpp"
 #include "coordinator/run_listing.hpp"
@@ -164,6 +165,7 @@ std::string attempt_page(const RunState& run, const AttemptState& attempt, bool 
   text += field("command", shell_command(attempt.argv));
   if (attempt.start) {
     text += field("staged", staged_words(attempt.start->staged));
+    text += field("between hosts", lane_words(run, *attempt.start));
     for (const auto& warning : attempt.start->warnings) text += field("warning", warning);
     text += field("energy", energy_words(attempt.epochs));
     text += ranks_table(*attempt.start, colour);

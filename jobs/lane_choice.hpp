@@ -2,8 +2,8 @@
 // How sums over nodes are made, by size: measured by the worker at the start, or taken from the plan. Torch-free.
 
 #include <cstdint>
-#include <string>
 
+#include "common/ids.hpp"
 #include "common/json.hpp"
 
 namespace regatta {
@@ -12,10 +12,14 @@ namespace regatta {
 /// adds up a part and sends the result round (fewer bytes where there are more than two nodes).
 struct LaneChoice {
   std::int64_t swap_bytes = 0;
+  RunId measured_by = {};  ///< whose ranks have measured it; empty: nobody's
   bool operator==(const LaneChoice&) const = default;
 };
 
-/// {"swap_bytes": 65536}
+/// Fewer send the same bytes in either way.
+inline constexpr int kNodesWithAChoice = 3;
+
+/// {"swap_bytes": 65536, "measured_by": "01K5..."}; the second is null or not there where nobody has measured.
 Json to_json(const LaneChoice&);
 /// Throws IoError naming the key.
 LaneChoice lane_choice_from_json(const Json&);

@@ -15,7 +15,7 @@
 //   buckets    {first_bytes, other_bytes}
 //   kernels    null: measured by the worker; or what multiplies for linear layers, see linear_kernels.hpp; absent means
 //   null
-//   lanes      null: measured by the worker where there are several nodes; or {swap_bytes}, see lane_choice.hpp; absent
+//   lanes      null: measured by the worker where there are several nodes; or see lane_choice.hpp; absent
 //              means null
 //   trial      null: a run; {least_steps, most_steps, seconds}: a trial, which ends after so many; absent means null
 //   choice     null: nothing was left to measurement; or how `auto` was decided, see choice.hpp; absent means null

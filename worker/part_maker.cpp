@@ -13,6 +13,7 @@
 #include "worker/device_exchanger.hpp"
 #include "worker/failure.hpp"
 #include "worker/host_device.hpp"
+#include "worker/lanes.hpp"
 #include "worker/loader.hpp"
 #include "worker/loss_scale.hpp"
 #include "worker/measure_lanes.hpp"
@@ -82,6 +83,13 @@ void PartMaker::mark_bf16(std::vector<Parameter>& parameters) const {
     if (tensor.trained()) parameters.at(i++).may_be_bf16 = tensor.autocast;
 }
 
+LaneChoice PartMaker::choose_lanes() const {
+  if (plan_.lanes) return *plan_.lanes;
+  LaneChoice choice = measure_lanes(ranks_, watchdog_);
+  if (std::cmp_greater_equal(node_map(ranks_).ranks.size(), kNodesWithAChoice)) choice.measured_by = plan_.run;
+  return choice;
+}
+
 std::unique_ptr<Exchanger> PartMaker::make_exchanger(const Model& model, Device* device, LapClock& clock) {
   std::vector<Parameter> parameters;
   const TrainSpec& spec = plan_.training.train;
@@ -108,7 +116,7 @@ std::unique_ptr<Exchanger> PartMaker::make_exchanger(const Model& model, Device*
              (features_.has(Feature::kNodeExchanger) && (one_host || features_.has(Feature::kClusterExchanger)))) {
     const NodeOptions options{.streaming_stores = features_.has(Feature::kStreamingStores),
                               .bf16_weights = features_.has(Feature::kBf16Weights)};
-    if (!one_host) lanes_ = plan_.lanes ? *plan_.lanes : measure_lanes(ranks_, watchdog_);
+    if (!one_host) lanes_ = choose_lanes();
     exchanger = one_host ? make_node_exchanger(std::move(parts), spec.optimizer, options)
                          : make_cluster_exchanger(std::move(parts), spec.optimizer, options,
                                                   {.wire = spec.exchange.wire,

@@ -61,6 +61,7 @@ class PartMaker {
 
  private:
   std::unique_ptr<Device> open_gpu(RankContext& ranks);
+  LaneChoice choose_lanes() const;
   void mark_bf16(std::vector<Parameter>& parameters) const;
 
   Plan& plan_;

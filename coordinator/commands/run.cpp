@@ -17,6 +17,7 @@
 #include "coordinator/home.hpp"
 #include "coordinator/host_checks.hpp"
 #include "coordinator/kernel_cache.hpp"
+#include "coordinator/lane_cache.hpp"
 #include "coordinator/ownership.hpp"
 #include "coordinator/slots.hpp"
 #include "coordinator/text_table.hpp"
@@ -95,27 +96,52 @@ void print_comparison(const CampaignResult& result, bool json) {
   std::fflush(stdout);
 }
 
-Json kernel_key_of(const Preparation& preparation, const PlannedRow& row, const Inventory& machine) {
-  return kernel_key(plan_run(preparation, row, new_run_id(), {}, 1), machine, to_text(features_from_environment()));
-}
+/// What runs have measured that workers would measure again, of each thing by its key.
+class MeasuredBefore {
+ public:
+  MeasuredBefore(const fs::path& home, const Inventory& machine) : machine_(machine), kernels_(home), lanes_(home) {}
 
-void take_kernels(Preparation& preparation, const KernelCache& cache, const Inventory& machine) {
-  for (PlannedRow& row : preparation.rows)
-    if (row.pool.launcher == LauncherKind::kLocal) row.kernels = cache.find(kernel_key_of(preparation, row, machine));
-}
-
-/// Of rows that measured; of their repeats, the first one's.
-void keep_kernels(const Preparation& preparation, const CampaignResult& result, const KernelCache& cache,
-                  const Inventory& machine) {
-  for (const PlannedRow& row : preparation.rows) {
-    const auto run = std::find_if(result.runs.begin(), result.runs.end(), [&](const RunState& candidate) {
-      return candidate.order == row.order && candidate.status == RunStatus::kDone;
-    });
-    if (row.pool.launcher != LauncherKind::kLocal) continue;  // other processors
-    if (!row.refused.empty() || row.kernels || run == result.runs.end()) continue;
-    if (const auto measured = measured_kernels(*run)) cache.keep(kernel_key_of(preparation, row, machine), *measured);
+  void take(Preparation& preparation) const {
+    for (PlannedRow& row : preparation.rows) {
+      if (!row.refused.empty()) continue;
+      const Keys keys = keys_of(preparation, row);
+      if (!keys.kernels.is_null()) row.kernels = kernels_.find(keys.kernels);
+      row.lanes = lanes_.find(keys.lanes);
+    }
   }
-}
+
+  /// Of rows that measured; of their repeats, the first one's.
+  void keep(const Preparation& preparation, const CampaignResult& result) const {
+    for (const PlannedRow& row : preparation.rows) {
+      const auto run = std::find_if(result.runs.begin(), result.runs.end(), [&](const RunState& candidate) {
+        return candidate.order == row.order && candidate.status == RunStatus::kDone;
+      });
+      if (!row.refused.empty() || run == result.runs.end()) continue;
+      const Keys keys = keys_of(preparation, row);
+      if (const auto measured = measured_kernels(*run); measured && !row.kernels && !keys.kernels.is_null())
+        kernels_.keep(keys.kernels, *measured);
+      if (const auto measured = measured_lanes(*run); measured && !keys.lanes.is_null())
+        lanes_.keep(keys.lanes, *measured);
+    }
+  }
+
+ private:
+  /// Null: not kept.
+  struct Keys {
+    Json kernels, lanes;
+  };
+  Keys keys_of(const Preparation& preparation, const PlannedRow& row) const {
+    const Plan plan = plan_run(preparation, row, new_run_id(), {}, 1);
+    const std::string without = to_text(features_from_environment());
+    const bool here = row.pool.launcher == LauncherKind::kLocal;  // else other processors
+    return {.kernels = here ? kernel_key(plan, machine_, without) : Json(nullptr),
+            .lanes = lane_key(plan, row.pool, without)};
+  }
+
+  const Inventory& machine_;
+  const KernelCache kernels_;
+  const LaneCache lanes_;
+};
 
 ExitCode execute(const RunCommand& command, const CommandLine& line, const std::vector<std::string>& argv) {
   features_from_environment();  // throws for a wrong word: each rank of each row would say the same, later
@@ -172,14 +198,14 @@ ExitCode execute(const RunCommand& command, const CommandLine& line, const std::
                          .retune = command.retune,
                          .contended = command.options.contended};
   if (!tune(preparation, tuner)) return ExitCode::kInterrupted;
-  const KernelCache kernels(home.folder);
-  if (!command.retune) take_kernels(preparation, kernels, machine);
+  const MeasuredBefore measured(home.folder, machine);
+  if (!command.retune) measured.take(preparation);
   const Owner owner = this_process();
   const CampaignResult result =
       run_campaign(preparation, argv, home.folder,
                    {.ledger = ledger, .reactor = reactor, .display = display, .owner = owner, .worker = worker},
                    slots ? &*slots : nullptr);
-  if (!command.options.contended) keep_kernels(preparation, result, kernels, machine);
+  if (!command.options.contended) measured.keep(preparation, result);
   print_comparison(result, command.json);
   if (result.interrupted) return ExitCode::kInterrupted;
   for (const auto& run : result.runs)
@@ -205,7 +231,7 @@ void add_run(CLI::App& app, CommandLine& line) {
   run->add_flag("--contended", command->options.contended,
                 "Run beside another timed run; rows are marked and never win");
   run->add_flag("--retune", command->retune,
-                "Measure again what earlier runs have: ways for `auto`, kernels of linear layers");
+                "Measure again what earlier runs have: ways for `auto`, kernels of linear layers, sums over hosts");
   run->add_flag(
       "--push", command->push,
       "Copy this installed tree (./dev install) to the hosts of ssh pools that do not have it, and run it there");

@@ -1,5 +1,6 @@
 #include "coordinator/choice_cache.hpp"
 #include "coordinator/kernel_cache.hpp"
+#include "coordinator/lane_cache.hpp"
 
 #include <gmock/gmock.h>
 
@@ -111,6 +112,87 @@ TEST(KernelCacheTest, KeepsKernelsByAllThatTheyDependOn) {
 
   write_file_atomically(fs::directory_iterator(folder.path() / "kernels")->path(), "{");
   EXPECT_FALSE(cache.find(key)) << "damage is measured again";
+}
+
+/// Three hosts of one rank, reached by ssh.
+Plan plan_on_hosts() {
+  Plan plan = some_plan();
+  plan.placement.nodes = plan.placement.ranks = 3;
+  return plan;
+}
+const PoolSpec kHosts{.name = "hosts",
+                      .launcher = LauncherKind::kSsh,
+                      .nodes = 4,
+                      .hosts = {"n1", "n2", "n3", "n4"},
+                      .interface = "eth0"};
+
+TEST(LaneCacheTest, KeepsAChoiceByAllThatItDependsOn) {
+  const TemporaryFolder folder;
+  const LaneCache cache(folder.path());
+  const LaneChoice choice{.swap_bytes = 65536, .measured_by = new_run_id()};
+  const Json key = lane_key(plan_on_hosts(), kHosts, "");
+  EXPECT_FALSE(cache.find(key));
+  cache.keep(key, choice);
+  EXPECT_EQ(cache.find(key), choice);
+
+  Plan plan = plan_on_hosts();
+  plan.training.model.hidden = {64};
+  plan.training.train.batch *= 2;
+  PoolSpec pool = kHosts;
+  pool.name = "another";
+  pool.hosts.pop_back();  // that none of these runs takes
+  EXPECT_EQ(lane_key(plan, pool, ""), key) << "nothing that sums depend on";
+
+  std::set<std::string> keys{key.dump(), lane_key(plan_on_hosts(), kHosts, "streaming_stores").dump()};
+  const auto add = [&](const std::function<void(Plan&, PoolSpec&)>& change) {
+    Plan changed = plan_on_hosts();
+    PoolSpec there = kHosts;
+    change(changed, there);
+    keys.insert(lane_key(changed, there, "").dump());
+  };
+  add([](Plan& changed, PoolSpec&) { changed.placement.nodes = changed.placement.ranks = 4; });
+  add([](Plan& changed, PoolSpec&) { changed.placement.ranks = 4; });
+  add([](Plan& changed, PoolSpec&) { changed.training.train.exchange.wire = Wire::kBf16; });
+  add([](Plan&, PoolSpec& there) { std::swap(there.hosts[0], there.hosts[1]); });
+  add([](Plan&, PoolSpec& there) { there.interface = "ib0"; });
+  add([](Plan&, PoolSpec& there) { there.found.ranks_network = "ib0/16"; });
+  EXPECT_EQ(keys.size(), 8U);
+
+  write_file_atomically(fs::directory_iterator(folder.path() / "lanes")->path(), "{");
+  EXPECT_FALSE(cache.find(key)) << "damage is measured again";
+}
+
+TEST(LaneCacheTest, KeepsNothingWhereNothingIsChosenOrNobodyKnowsTheHosts) {
+  Plan two = plan_on_hosts(), gpus = plan_on_hosts();
+  two.placement.nodes = 2;
+  gpus.placement.backend = Backend::kNccl;
+  PoolSpec slurm = kHosts;
+  slurm.launcher = LauncherKind::kSlurm;
+  EXPECT_TRUE(lane_key(two, kHosts, "").is_null());
+  EXPECT_TRUE(lane_key(gpus, kHosts, "").is_null());
+  EXPECT_TRUE(lane_key(plan_on_hosts(), slurm, "").is_null());
+  EXPECT_FALSE(LaneCache(TemporaryFolder().path()).find(nullptr));
+}
+
+TEST(LaneWords, SayWhoseMeasurementItWas) {
+  RunState run{.id = RunId{"01JZR1AAAAAAAAAAAAAAAAAAAA"}};
+  run.attempts.emplace_back().start.emplace();
+  const auto words = [&](const LaneChoice& choice) {
+    run.attempts[0].start->lanes = to_json(choice);
+    EXPECT_EQ(measured_lanes(run), choice.measured_by == run.id ? std::optional(choice) : std::nullopt);
+    return lane_words(run, *run.attempts[0].start);
+  };
+  EXPECT_EQ(words({.swap_bytes = 65536, .measured_by = run.id}),
+            "up to 65536 bytes all swap, above each adds up a part; measured at the start");
+  EXPECT_EQ(words({.swap_bytes = 0, .measured_by = RunId{"01JZR0AAAAAAAAAAAAAAAAAAAA"}}),
+            "each adds up a part; taken from run 01JZR0AAAAAAAAAAAAAAAAAAAA, which measured it");
+  EXPECT_EQ(words({.swap_bytes = 4096}),
+            "up to 4096 bytes all swap, above each adds up a part; as the plan was written");
+  EXPECT_EQ(words({}), "") << "two nodes have no choice";
+  run.attempts[0].start->lanes = "of another version";
+  EXPECT_EQ(lane_words(run, *run.attempts[0].start), "");
+  run.attempts[0].start->lanes = nullptr;
+  EXPECT_EQ(lane_words(run, *run.attempts[0].start), "");
 }
 
 TEST(ChoiceCacheTest, GivesBackWhatItKeeps) {

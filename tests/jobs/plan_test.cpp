@@ -103,7 +103,7 @@ TEST(Plan, RoundTrip) {
   plan.attempt = 7;
   plan.buckets = {1, 2};
   plan.streamed = true;
-  plan.lanes = LaneChoice{65536};
+  plan.lanes = LaneChoice{.swap_bytes = 65536, .measured_by = new_run_id()};
   plan.kernels = LinearKernels{{8, 3, true, false, true}};
   plan.trial = TrialLimits{.least_steps = 3, .most_steps = 5, .seconds = 0.5};
   plan.choice = Choice{.kept = {.ranks = 2}, .reason = "it ran", .tried = {{.way = {.ranks = 2}}}};
@@ -231,6 +231,7 @@ TEST(Plan, DamageNamesTheKey) {
       {"/buckets/first_bytes", "0", {"buckets: first_bytes: expected at least 1"}},
       {"/buckets/other_bytes", "", {"buckets: missing key other_bytes"}},
       {"/lanes", "{\"swap_bytes\": -1}", {"lanes: swap_bytes: expected 0 or more"}},
+      {"/lanes", "{\"swap_bytes\": 1, \"measured_by\": 2}", {"lanes: measured_by"}},
       {"/kernels", "{}", {"kernels: kernels: expected a list of shapes"}},
       {"/kernels", "[{\"inputs\": 8, \"outputs\": 3, \"onednn\": [1]}]", {"kernels: onednn[0]: wrong type"}},
       {"/trial", "{\"least_steps\": 0}", {"trial: least_steps: expected at least 1"}},

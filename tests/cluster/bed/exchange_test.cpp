@@ -7,6 +7,10 @@
 
 #include "common/files.hpp"
 #include "common/records.hpp"
+#include "coordinator/lane_cache.hpp"
+#include "coordinator/ledger.hpp"
+#include "coordinator/state.hpp"
+#include "jobs/plan_files.hpp"
 #include "jobs/safetensors.hpp"
 #include "tests/cluster/bed/bed.hpp"
 
@@ -14,6 +18,7 @@ namespace regatta::test {
 namespace {
 
 namespace fs = std::filesystem;
+using testing::HasSubstr;
 
 std::vector<double> weights_of(const fs::path& run) {
   const SafetensorsFile file = read_safetensors(run / "weights.safetensors");
@@ -39,11 +44,12 @@ double distance(const std::vector<double>& a, const std::vector<double>& b) {
 
 class ExchangeOnHosts : public BedTest {
  protected:
-  /// `text`: what stands beside the batch in `train`, two spaces before each line.
+  /// `text`: what stands beside the batch in `train`, two spaces before each line. The last batch has one sample, so
+  /// that all hosts but one have nothing.
   fs::path job(const std::string& text, int ranks) const {
     return write("job-" + std::to_string(ranks) + ".yaml",
                  "name: exchange\nmodel: {kind: resnet18, channels: [4, 4, 8, 8]}\n"
-                 "data: {format: synthetic, samples: 90, shape: [3, 8, 8], classes: 4}\n"
+                 "data: {format: synthetic, samples: 65, shape: [3, 8, 8], classes: 4}\n"
                  "train:\n  batch: 32\n  precision: fp64\n  clip_norm: 1\n  accumulate: 2\n" +
                      text +
                      "  optimizer: {kind: adamw, lr: 0.002}\nstop: {epochs: 2}\n"
@@ -117,6 +123,51 @@ TEST_F(ExchangeOnHosts, APlanWithTheChoiceMeasuresNothingAndGivesTheSameBits) {
   ASSERT_EQ(result.exit_code, 0) << result.text();
   EXPECT_EQ(weights_of(again), weights_of(first));
   EXPECT_EQ(start_of(again).lanes, start.lanes);
+}
+
+/// Runs of the coordinator, whose pools have hosts.
+class LanesOfRuns : public ExchangeOnHosts {
+ protected:
+  /// Of the run that is made, which must succeed.
+  RunState run_on(const std::string& hosts, const std::vector<std::string>& more = {}) {
+    const auto job_file = write("job.yaml",
+                                "name: lanes\nmodel: {kind: mlp, hidden: [64]}\n"
+                                "data: {format: synthetic, samples: 96, shape: [3, 8, 8], classes: 4}\n"
+                                "train: {batch: 32, precision: fp64}\nstop: {epochs: 1}\n"
+                                "configurations: [{name: three, pool: hosts, ranks: 3}]\n");
+    const auto cluster =
+        write("cluster.yaml", "pools:\n  hosts: {launcher: ssh, nodes: 3, cores_per_node: 1, hosts: [" + hosts +
+                                  "], ssh_config: ssh/config, price: {usd_per_node_hour: 0.1}}\n");
+    std::vector<std::string> arguments{"run", job_file, "--cluster", cluster, "--quiet"};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    const ProcessResult ended = regatta(arguments);
+    EXPECT_EQ(ended.exit_code, 0) << ended.text();
+    State state;
+    for (const auto& event : Ledger(home() / "ledger.db").events()) apply(state, event);
+    return state.runs.empty() ? RunState{} : state.runs.rbegin()->second;  // ids sort by time
+  }
+
+  static std::optional<LaneChoice> planned(const RunState& run) {
+    return read_plan(fs::path(run.run_dir) / "attempt-1" / "plan.json").lanes;
+  }
+
+  std::string shown(const RunState& run) { return regatta({"show", run.id.value}).out; }
+};
+
+TEST_F(LanesOfRuns, AreMeasuredOnceForTheSameHostsAndThenStandInThePlan) {
+  const RunState first = run_on("n1, n2, n3");
+  EXPECT_FALSE(planned(first));
+  EXPECT_THAT(shown(first), HasSubstr("; measured at the start"));
+  const RunState second = run_on("n1, n2, n3");
+  EXPECT_EQ(planned(second), measured_lanes(first));
+  ASSERT_TRUE(planned(second));
+  EXPECT_THAT(shown(second), HasSubstr("; taken from run " + first.id.value));
+  EXPECT_EQ(weights_of(second.run_dir), weights_of(first.run_dir)) << "the same sums, to the bit";
+
+  const RunState elsewhere = run_on("n2, n3, n4");
+  EXPECT_FALSE(planned(elsewhere));
+  EXPECT_THAT(shown(elsewhere), HasSubstr("; measured at the start"));
+  EXPECT_FALSE(planned(run_on("n1, n2, n3", {"--retune"})));
 }
 
 }  // namespace
