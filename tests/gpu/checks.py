@@ -97,6 +97,15 @@ def without_data(model):
     return False
 
 
+def each_model(data_of, check):
+    """Whether check(model, data) is true of all of them; a model without data is said, and is not."""
+    good = True
+    for model in MODELS:
+        data = data_of(model)
+        good &= without_data(model) if data is None else check(model, data)
+    return good
+
+
 def cpu_ranks():
     return max(1, min(8, CORES))
 
@@ -108,12 +117,7 @@ def settings(data, **keys):
 
 
 def agree(_):
-    good = True
-    for model in MODELS:
-        data = small_data_for(model)
-        if data is None:
-            good = without_data(model)
-            continue
+    def check(model, data):
         with tempfile.TemporaryDirectory() as home:
             found = json.loads(regatta(home, "run", job_of(model), *settings(data), "--json"))
             agreement = found["verdict"]["agreement"]
@@ -121,8 +125,8 @@ def agree(_):
             for run in runs(home):
                 say(f"  {run.row}: first losses {[line['losses'][:4] for line in run.of('early')]}, accuracy "
                     f"{[line['test_accuracy'] for line in run.of('epoch')]}")
-            good &= agreement["result"] == "agree"
-    return good
+            return agreement["result"] == "agree"
+    return each_model(small_data_for, check)
 
 
 def numbers(path):
@@ -160,12 +164,8 @@ def fp64(_):
 
 
 def seeds(_):
-    good = True
-    for model in MODELS:
-        data = small_data_for(model)
-        if data is None:
-            good = without_data(model)
-            continue
+    def check(model, data):
+        good = True
         with tempfile.TemporaryDirectory() as home:
             for seed in (1, 2, 3):
                 regatta(home, "run", job_of(model), *settings(data, **{"train.seed": seed, "stop": "{epochs: 3}"}))
@@ -179,16 +179,14 @@ def seeds(_):
             good &= apart <= SPREADS_APART * max(spread.values())
             say(f"  {epoch + 1:5}  " + "  ".join(f"{losses[key][epoch]:10.5f}" for key in sorted(losses)) +
                 "".join(f"  {spread[row]:10.2g}" for row in ("cpu", "gpu")) + f"  {apart:10.2g}")
-    return good
+        return good
+    return each_model(small_data_for, check)
 
 
 def throughput(options):
-    good = True
-    for model, batch in (("resnet18", 512), ("mlp", 512), ("cnn", 512), ("lstm", 512)):
-        data = data_for(model)
-        if data is None:
-            good = without_data(model)
-            continue
+    batch = 512
+
+    def check(model, data):
         ours = {}
         for precision in ("fp32", "bf16", "fp16"):
             with tempfile.TemporaryDirectory() as home:
@@ -202,35 +200,30 @@ def throughput(options):
                     f"{(last.get('device_memory_peak_bytes') or 0) / 2**20:.0f} MiB")
         if not options.yardstick:
             say(f"{model}: no yardstick was given (--yardstick gpu.py)")
-            good = False
-            continue
+            return False
         told = subprocess.run([sys.executable, options.yardstick, "--model", model, "--batch", str(batch)], text=True,
                               capture_output=True)
         say(told.stdout.rstrip() or told.stderr.rstrip())
         lines = [json.loads(line) for line in told.stdout.splitlines() if line.startswith("{")]
         fastest = next((line["fastest"]["samples_per_s"] for line in lines if "fastest" in line), None)
         if fastest is None:
-            good = False
-            continue
+            return False
         ratio = max(ours.values()) / fastest
         say(f"{model}: {ratio:.3f} of the yardstick's fastest line, {fastest} samples/s")
-        good &= ratio >= (0.95 if model == "resnet18" else 1)
-    return good
+        return ratio >= (0.95 if model == "resnet18" else 1)
+    return each_model(data_for, check)
 
 
 def table(options):
-    good = True
-    for model in MODELS:
-        data = small_data_for(model)
-        if data is None:
-            good = without_data(model)
-            continue
+    cluster = ["--cluster", options.cluster] if options.cluster else []
+
+    def check(model, data):
         with tempfile.TemporaryDirectory() as home:
-            cluster = ["--cluster", options.cluster] if options.cluster else []
             regatta(home, "run", job_of(model), *cluster, *settings(data, **{"stop": "{epochs: 3}"}))
             say(f"{model}\n")
             say(regatta(home, "compare", "--md"))
-    return good
+        return True
+    return each_model(small_data_for, check)
 
 
 def endless(home, environment=None):

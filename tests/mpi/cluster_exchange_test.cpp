@@ -13,16 +13,12 @@ namespace {
 
 using test::distance;
 using test::ExchangeWay;
+using test::Rule;
 using test::SmallModel;
+using test::trained;
 
 const std::vector<std::vector<int>> kHosts = {{0, 1, 2, 3}, {0, 0, 1, 1}, {0, 1, 0, 1}, {0, 0, 1, 2}, {2, 1, 1, 1}};
-const OptimizerSpec kMomentum{.momentum = 0.9};
-
-std::vector<at::Tensor> trained(const ExchangeWay& way, const OptimizerSpec& rule, int steps) {
-  SmallModel model(way, rule, {});
-  for (int step = 0; step < steps; ++step) model.step();
-  return model.weights();
-}
+const Rule kMomentum{"Momentum", {.momentum = 0.9}}, kSgd{"Sgd", {}};
 
 TEST(ClusterExchanger, AnAverageOfLinearStepsIsTheSynchronousTraining) {
   for (const auto& hosts : kHosts)
@@ -39,8 +35,8 @@ TEST(ClusterExchanger, AnAverageOverABf16WireIsNearIt) {
   for (const bool bf16 : {false, true}) {
     const ExchangeWay way{
         .name = "cluster", .type = at::kFloat, .bf16 = bf16, .wire = Wire::kBf16, .hosts = kHosts[0], .every = 2};
-    const auto expected = trained({.name = "mpi", .type = at::kFloat, .mpi = true}, {}, 8);
-    EXPECT_LE(distance(trained(way, {}, 8), expected), bf16 ? 5e-3 : 5e-4);
+    const auto expected = trained({.name = "mpi", .type = at::kFloat, .mpi = true}, kSgd, 8);
+    EXPECT_LE(distance(trained(way, kSgd, 8), expected), bf16 ? 5e-3 : 5e-4);
   }
 }
 
@@ -63,7 +59,7 @@ TEST(ClusterExchanger, TakesDiLoCosOuterStep) {
     }
     const ExchangeWay way{
         .name = "cluster", .type = at::kDouble, .hosts = {0, 1, 2, 2}, .every = kEvery, .outer = outer};
-    const auto found = trained(way, {}, kRounds * kEvery);
+    const auto found = trained(way, kSgd, kRounds * kEvery);
     if (test::world().ranks.world_size() > 1) {
       EXPECT_LE(distance(found, expected), 1e-10) << outer.lr;
     }

@@ -30,11 +30,7 @@ using testing::HasSubstr;
 
 class DeviceAgainstMpi : public testing::TestWithParam<Rule> {
  protected:
-  static std::vector<at::Tensor> trained(const ExchangeWay& way) {
-    SmallModel model(way, GetParam().spec, GetParam().clip_norm);
-    for (int step = 0; step < 4; ++step) model.step(GetParam().passes);
-    return model.weights();
-  }
+  static std::vector<at::Tensor> trained(const ExchangeWay& way) { return test::trained(way, GetParam(), /*steps=*/4); }
 };
 
 TEST_P(DeviceAgainstMpi, GivesTheSameWeightsHoweverLate) {

@@ -289,11 +289,7 @@ const std::vector<std::vector<int>> kHosts = {{0, 1, 2, 3}, {0, 0, 1, 1}, {0, 1,
 
 class NodeAgainstMpi : public testing::TestWithParam<Rule> {
  protected:
-  static std::vector<at::Tensor> trained(const ExchangeWay& way) {
-    SmallModel model(way, GetParam().spec, GetParam().clip_norm);
-    for (int step = 0; step < 3; ++step) model.step(GetParam().passes);
-    return model.weights();
-  }
+  static std::vector<at::Tensor> trained(const ExchangeWay& way) { return test::trained(way, GetParam(), /*steps=*/3); }
   /// On every rank, and again.
   static void expect_the_same_bits(const ExchangeWay& way, const std::optional<ExchangeWay>& other = {}) {
     std::string bits;

@@ -87,6 +87,12 @@ double distance(const std::vector<at::Tensor>& a, const std::vector<at::Tensor>&
   return std::sqrt(difference / norm);
 }
 
+std::vector<at::Tensor> trained(const ExchangeWay& way, const Rule& rule, int steps) {
+  SmallModel model(way, rule.spec, rule.clip_norm);
+  for (int step = 0; step < steps; ++step) model.step(rule.passes);
+  return model.weights();
+}
+
 void PrintTo(const Rule& rule, std::ostream* out) {
   *out << rule.name;
 }

@@ -59,6 +59,8 @@ struct Rule {
 
   double float_tolerance() const { return spec.kind == OptimizerKind::kSgd ? 1e-6 : 1e-5; }
 };
+/// The weights after `steps` steps of such a training. Collective.
+std::vector<at::Tensor> trained(const ExchangeWay& way, const Rule& rule, int steps);
 void PrintTo(const Rule& rule, std::ostream* out);
 std::vector<Rule> rules();
 
