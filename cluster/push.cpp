@@ -1,7 +1,8 @@
 // A tree is named by its MANIFEST, which has the SHA-256 of every file in it, and gets the name on a host last
 // (rename), after every sum was right. Later a host may lose or change a file of it, so each push looks again: the list
 // of files with their sizes and times of change, as it stood when the sums were right last, is in CHECKED; where the
-// present one is another, the sums are made anew. Hosts that share a home folder may unpack it at the same time: the
+// present one is another, the sums are made anew. Where somebody else may write to the tree's folder none of this says
+// anything: it counts as damaged. Hosts that share a home folder may unpack it at the same time: the
 // first rename wins, the others find it done.
 #include "cluster/push.hpp"
 
@@ -38,8 +39,10 @@ constexpr std::size_t kMostWords = 500;  // of a program that failed
 constexpr std::string_view kTreeFunctions =
     R"sh(list() { (cd "$1" && find . -type d -o -path './CHECKED*' -o -printf '%p %l %s %T@ %C@\n' | LC_ALL=C sort); }; )sh"
     R"sh(sums() { (cd "$1" && [ "$(sha256sum <MANIFEST)" = 'SUM  -' ] && sha256sum --quiet -c MANIFEST); }; )sh"
-    R"sh(known() { [ -s "$1/CHECKED" ] && [ "$(list "$1")" = "$(cat "$1/CHECKED")" ]; }; )sh"
-    R"sh(whole() { known "$1" || sums "$1" >/dev/null 2>&1; }; )sh";
+    R"sh(own() { [ -n "$(find "$1" -prune -user "$(id -u)" -not -perm -020 -not -perm -002)" ]; }; )sh"
+    R"sh(known() { own "$1" && [ -s "$1/CHECKED" ] && [ "$(list "$1")" = "$(cat "$1/CHECKED")" ]; }; )sh"
+    R"sh(right() { own "$1" && sums "$1" >/dev/null 2>&1; }; )sh"
+    R"sh(whole() { known "$1" || right "$1"; }; )sh";
 
 /// What is to be pushed.
 struct Tree {
@@ -70,19 +73,30 @@ Tree tree_of(const fs::path& worker) {
   return tree;
 }
 
-/// A program of this host; nothing when it was given up.
-std::optional<ExitStatus> wait_for(const std::vector<std::string>& argv, const fs::path& log,
+/// How long a host may take to read a tree.
+Duration reading_limit(const Tree& tree) {
+  return kAnswerWithin + from_seconds(static_cast<double>(tree.bytes) / kSlowestDiskBytesPerS);
+}
+
+/// A program of this host that reads the tree; nothing when it was given up.
+std::optional<ExitStatus> wait_for(const std::vector<std::string>& argv, const Tree& tree, const fs::path& log,
                                    const KeepWaiting& keep_waiting) {
   LocalProcess process(argv, log);
+  const auto end = std::chrono::steady_clock::now() + reading_limit(tree);
   std::optional<ExitStatus> ended;
-  while (!(ended = process.poll()) && keep_waiting()) std::this_thread::sleep_for(10ms);
+  while (!(ended = process.poll()) && keep_waiting()) {
+    if (std::chrono::steady_clock::now() > end)
+      throw LaunchError(fmt::format("--push: {} of {} has not ended within {:.0f} s\n  look at the disk it lies on",
+                                    argv[0], tree.folder.string(), seconds(reading_limit(tree))));
+    std::this_thread::sleep_for(10ms);
+  }
   return ended;
 }
 
 /// False when it was given up.
 bool check_source(const Tree& tree, const fs::path& log, const KeepWaiting& keep_waiting) {
   const std::string script = "cd \"$0\" && LC_ALL=C exec sha256sum --quiet -c MANIFEST";
-  const auto ended = wait_for({"sh", "-c", script, tree.folder.string()}, log, keep_waiting);
+  const auto ended = wait_for({"sh", "-c", script, tree.folder.string()}, tree, log, keep_waiting);
   if (!ended) return false;
   if (ended->code == 0) return true;
   std::istringstream lines(read_file(log));
@@ -102,7 +116,8 @@ bool check_source(const Tree& tree, const fs::path& log, const KeepWaiting& keep
 
 /// False when it was given up.
 bool make_archive(const Tree& tree, const fs::path& archive, const fs::path& log, const KeepWaiting& keep_waiting) {
-  const auto ended = wait_for({"tar", "-C", tree.folder.string(), "-cf", archive.string(), "."}, log, keep_waiting);
+  const auto ended =
+      wait_for({"tar", "-C", tree.folder.string(), "-cf", archive.string(), "."}, tree, log, keep_waiting);
   if (ended && ended->code != 0)
     throw LaunchError("--push: tar of " + tree.folder.string() + " failed: " + printable(read_file(log)) +
                       "\n  look at the room in " + archive.parent_path().parent_path().string() +
@@ -119,7 +134,7 @@ std::string find_script(const PoolSpec& pool, const Tree& tree, PushMode mode) {
                        "elif known \"$d\"; then h=yes\n"
                        "else\n"
                        "  l=$(list \"$d\")\n"
-                       "  if sums \"$d\" >/dev/null 2>&1; then h=yes; else h=damaged; fi\n";
+                       "  if right \"$d\"; then h=yes; else h=damaged; fi\n";
   if (mode == PushMode::kCopy)  // for the next time; where it cannot be written, the sums are made then, too
     script +=
         "  c=$d/CHECKED.$(uname -n).$$\n"
@@ -132,7 +147,7 @@ std::string unpack_command(const Tree& tree, const std::string& folder) {
   const std::string script =
       "umask 022; " + tree.functions() + "d=" + shell_quoted(folder) +
       "; t=$d.new.$(uname -n).$$; o=$t.old; r=1; "
-      "if mkdir -p \"$t\" && tar -xf - -C \"$t\"; then l=$(list \"$t\"); "
+      "if mkdir -p \"$t\" && tar --no-same-owner -xf - -C \"$t\"; then l=$(list \"$t\"); "
       "if sums \"$t\"; then printf '%s\\n' \"$l\" >\"$t/CHECKED\"; "
       // A damaged one gives way, but not a whole one that came meanwhile from a host with the same home.
       "if [ -e \"$d\" ]; then whole \"$d\" || mv -T \"$d\" \"$o\"; fi; "
@@ -180,7 +195,7 @@ Places find_tree(const PoolSpec& pool, const std::vector<std::string>& hosts, co
                  const KeepWaiting& keep_waiting) {
   const Scratch scratch("regatta-push");
   write_file_atomically(scratch.path() / "find", find_script(pool, tree, mode));
-  const Duration limit = kAnswerWithin + from_seconds(static_cast<double>(tree.bytes) / kSlowestDiskBytesPerS);
+  const Duration limit = reading_limit(tree);
   Places places;
   for (const auto& reply : run_on_hosts(pool, hosts, "/bin/sh -s", scratch.path() / "find", limit, keep_waiting)) {
     const auto found = read_found(reply.text);

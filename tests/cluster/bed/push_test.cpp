@@ -105,7 +105,9 @@ TEST_F(Push, ATreeThatWasDamagedOnAHostIsFoundAndCopiedAnew) {
   in_tree("n1", "cp -p MANIFEST /tmp/before; truncate -s 0 MANIFEST");
   in_tree("n2", "touch lib/libc10.so");
   EXPECT_EQ(lacking(program), Json::array({"n1"})) << "a file's date is no damage";
-  in_tree("n1", "cp -p /tmp/before MANIFEST; truncate -s 1000 lib/libtorch_cpu.so");
+  in_tree("n1", "cp -p /tmp/before MANIFEST; chmod o+w .");
+  EXPECT_EQ(lacking(program), Json::array({"n1"})) << "where others may write, nothing can be said";
+  in_tree("n1", "chmod o-w .; truncate -s 1000 lib/libtorch_cpu.so");
   in_tree("n2", "find lib -type l | head -n 1 | xargs rm");
   EXPECT_EQ(lacking(program), Json::array({"n1", "n2"})) << "a library is looked for by the name of its link";
 }
