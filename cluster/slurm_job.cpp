@@ -202,7 +202,7 @@ struct SlurmJob::Impl {
   void see(const SlurmView& view) {
     const SteadyTime now = std::chrono::steady_clock::now();
     if (view.name != name) return end_unknown();  // Slurm has given its number to another one
-    seen.note = view.state == "PENDING" ? view.reason : "";
+    seen.note = view.state == "PENDING" && view.reason != "None" ? view.reason : "";
     looked = true;
     look_again_in(until_next_look());
     if (view.restarts > 0 || view.state == "REQUEUED") return see_requeued(view);

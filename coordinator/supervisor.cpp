@@ -197,6 +197,8 @@ class Attempt {
     const std::string name = plan_.placement.configuration;
     if (before.answers != now->answers)
       parts_.display.say(name + ": " + (now->answers ? "Slurm answers again" : now->note + "; asking again"));
+    if (vitals_.queued && now->answers && !now->note.empty() && now->note != before.note)
+      parts_.display.note(name + ": in the queue: " + now->note);
     const bool news = before.job != now->job || before.state != now->state || before.submitted != now->submitted ||
                       before.held_from != now->held_from || before.held_to != now->held_to;
     if (now->job.empty() || !news) return;

@@ -190,7 +190,9 @@ TEST_F(Slurm, BadPlacesAreSaidInOneMessage) {
   slurm({"sbatch", "-N4", "--exclusive", "-o", "/dev/null", "--wrap", "sleep 60"});
   result = regatta({"run", job(), "--cluster", cluster(", queue_timeout: 3s")});
   EXPECT_EQ(result.exit_code, 1);
-  EXPECT_THAT(result.err, HasSubstr("it did not leave the queue within 3 s (queue_timeout)")) << result.text();
+  EXPECT_THAT(result.err, AllOf(HasSubstr("it did not leave the queue within 3 s (queue_timeout)"),
+                                HasSubstr(": in the queue: Resources")))
+      << result.text();
   EXPECT_EQ(usd(only_run()), 0);
   slurm({"scancel", "-u", "root"});
   EXPECT_TRUE(wait_until([&] { return queued_job().empty(); }));
