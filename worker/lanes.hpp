@@ -9,20 +9,14 @@
 
 #include "jobs/lane_choice.hpp"
 #include "jobs/spec.hpp"
-#include "worker/lane_layout.hpp"
+#include "worker/node_layout.hpp"
+#include "worker/node_map.hpp"
 #include "worker/slice_kernels.hpp"
 #include "worker/step_votes.hpp"
 
 namespace regatta {
 
 class RankContext;
-
-/// Which rank stands where, from what each of them knows of its host. Collective.
-struct NodeMap {
-  RanksByNode ranks;
-  std::size_t node = 0;  ///< this rank's
-};
-NodeMap node_map(RankContext& ranks);
 
 struct LaneOptions {
   Wire wire = Wire::kSame;

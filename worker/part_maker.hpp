@@ -32,15 +32,7 @@ struct PartSources {
 /// ranks. Throws what `agree` throws, and ConfigError, CommError, DataError. Outlives what it made.
 class PartMaker {
  public:
-  explicit PartMaker(const PartSources& sources)
-      : plan_(sources.plan),
-        features_(sources.features),
-        wraps_(sources.wraps),
-        cuda_(sources.cuda),
-        gpus_(sources.gpus),
-        watchdog_(sources.watchdog),
-        log_(sources.log),
-        ranks_(sources.ranks) {}
+  explicit PartMaker(const PartSources& sources) : p_(sources) {}
 
   /// What this rank exchanges on; null where no rank has a GPU.
   std::unique_ptr<Device> open_device();
@@ -64,14 +56,7 @@ class PartMaker {
   LaneChoice choose_lanes() const;
   void mark_bf16(std::vector<Parameter>& parameters) const;
 
-  Plan& plan_;
-  const Features& features_;
-  const WorkerWraps& wraps_;
-  const LoadedCuda& cuda_;
-  const GpuReport& gpus_;
-  Watchdog& watchdog_;
-  RankLog& log_;
-  RankContext& ranks_;
+  const PartSources p_;
   std::optional<LaneChoice> lanes_;
   std::unique_ptr<Device> bridged_;  // a GPU with CPU ranks beside it, below what open_device returns
 };

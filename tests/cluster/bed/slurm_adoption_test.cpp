@@ -110,7 +110,7 @@ TEST_F(SlurmAdoption, WaitShowsTheMoneyAndTimeThatRunWouldHaveShown) {
   const auto waited = regatta({"wait"});
   ASSERT_EQ(waited.exit_code, 0) << waited.text();
   const RunState run = only_run();
-  EXPECT_THAT(waited.out, HasSubstr("(four): done in 0:")) << waited.text();
+  EXPECT_THAT(waited.out, HasSubstr("(row): done in 0:")) << waited.text();
   EXPECT_THAT(waited.out, HasSubstr(", $0.0"));
 
   std::map<int, std::pair<double, double>> shown;  // by epoch: dollars, seconds left
@@ -118,7 +118,7 @@ TEST_F(SlurmAdoption, WaitShowsTheMoneyAndTimeThatRunWouldHaveShown) {
   for (std::string line; std::getline(lines, line);) {
     int epoch = 0, minutes = 0, rest = 0;
     const auto dollar = line.find(", $"), left = line.find(" left");
-    if (std::sscanf(line.c_str(), "four: epoch %d/", &epoch) != 1) continue;
+    if (std::sscanf(line.c_str(), "row: epoch %d/", &epoch) != 1) continue;
     ASSERT_NE(dollar, std::string::npos) << line;
     ASSERT_NE(left, std::string::npos) << line;
     ASSERT_EQ(std::sscanf(line.c_str() + line.rfind(", ", left) + 2, "%d:%d", &minutes, &rest), 2) << line;

@@ -20,14 +20,15 @@ class SlurmTest : public BedTest {
   explicit SlurmTest(std::map<std::string, std::string> environment = {})
       : BedTest({.slurm = true, .environment = std::move(environment)}) {}
 
-  /// One configuration of four ranks on four nodes.
-  std::filesystem::path job(const std::string& stop = "epochs: 2", const std::string& more = "") const {
+  /// One configuration; of four ranks it has one on each of four nodes.
+  std::filesystem::path job(const std::string& stop = "epochs: 2", const std::string& more = "", int ranks = 4) const {
     return write("job.yaml",
                  "name: tiny\n"
                  "model: {kind: mlp, hidden: [32]}\n"
                  "data: {format: synthetic, samples: 640, shape: [1, 28, 28], classes: 10}\n"
                  "train: {batch: 64, optimizer: {kind: sgd, lr: 0.05, momentum: 0.9}" +
-                     more + "}\nstop: {" + stop + "}\nconfigurations:\n  - {name: four, pool: batch, ranks: 4}\n");
+                     more + "}\nstop: {" + stop +
+                     "}\nconfigurations:\n  - {name: row, pool: batch, ranks: " + std::to_string(ranks) + "}\n");
   }
   /// `more` begins with ", ".
   std::filesystem::path cluster(const std::string& more = "") const {

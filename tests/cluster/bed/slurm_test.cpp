@@ -66,14 +66,7 @@ TEST_F(Slurm, APrintedScriptIsSubmittedByHandAndImported) {
 }
 
 TEST_F(Slurm, MoreRanksThanCoresShareThem) {
-  const auto yaml = write("job.yaml", R"(name: tiny
-model: {kind: mlp, hidden: [32]}
-data: {format: synthetic, samples: 640, shape: [1, 28, 28], classes: 10}
-train: {batch: 64, optimizer: {kind: sgd, lr: 0.05}}
-stop: {epochs: 1}
-configurations:
-  - {name: nine, pool: batch, ranks: 9}
-)");
+  const auto yaml = job("epochs: 1", "", 9);
   const auto pool = [&](const std::string& more) {
     return write("cluster.yaml", "pools:\n  batch: {launcher: slurm, nodes: 2, cores_per_node: 4, queue_timeout: 20s" +
                                      more + ", price: {usd_per_node_hour: 3.6}}\n");
@@ -100,14 +93,7 @@ TEST_F(Slurm, AHomeMayHaveAnyName) {
 }
 
 TEST_F(Slurm, UnevenRanksFillTheFirstNodes) {
-  const auto yaml = write("job.yaml", R"(name: tiny
-model: {kind: mlp, hidden: [32]}
-data: {format: synthetic, samples: 640, shape: [1, 28, 28], classes: 10}
-train: {batch: 64, optimizer: {kind: sgd, lr: 0.05}}
-stop: {epochs: 1}
-configurations:
-  - {name: six, pool: batch, ranks: 6}
-)");
+  const auto yaml = job("epochs: 1", "", 6);
   const auto pools = write("cluster.yaml",
                            "pools:\n  batch: {launcher: slurm, nodes: 4, cores_per_node: 2, "
                            "price: {usd_per_node_hour: 3.6}}\n");
@@ -253,7 +239,7 @@ TEST_F(Slurm, ABatchScriptMayCallRegattaRun) {
   const auto result = bed().run_on("n0", {"sbatch", "--wait", script});
   const std::string output = read_file(bed().folder() / "outer.out");
   ASSERT_EQ(result.exit_code, 0) << result.text() << output;
-  EXPECT_THAT(output, HasSubstr("four: done in")) << "the script has the comparison in its output";
+  EXPECT_THAT(output, HasSubstr("row: done in")) << "the script has the comparison in its output";
   const RunState run = only_run();
   EXPECT_EQ(run.status, RunStatus::kDone);
   EXPECT_FALSE(run.attempts.at(0).job) << "no job of its own";
